@@ -1,0 +1,31 @@
+// What a failed kernel operation says of itself.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace fairlead::netns {
+
+// Error is a failed kernel operation: what was attempted, in words that an operator can type, and the kernel's answer.
+// what() reads "ip link add cni0 type bridge: file exists (extended ack text)"; the errno's text is Go's lower-case form,
+// which scripts match on.
+class Error : public std::runtime_error {
+ public:
+  // `code` is a positive errno; `attempted` the command; `extack` the kernel's extended acknowledgement, may be empty.
+  Error(int code, std::string attempted, std::string extack = {});
+
+  int code() const { return code_; }
+  const std::string& attempted() const { return attempted_; }
+  const std::string& extack() const { return extack_; }
+
+ private:
+  int code_;
+  std::string attempted_;
+  std::string extack_;
+};
+
+// errnoText() is the lower-case text that Go prints for an errno ("no such file or directory").
+std::string errnoText(int code);
+
+}  // namespace fairlead::netns

@@ -1,0 +1,84 @@
+// Links: bridges and veth pairs. Functions that return a Request build a message and do nothing else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netns/ip.h"
+#include "netns/netlink.h"
+
+namespace fairlead::netns {
+
+// Link is what the kernel tells of a network interface.
+struct Link {
+  int index = 0;
+  std::string name;
+  std::string kind;       // "bridge", "veth", ...; empty for a physical device
+  Mac mac;                // zero for a device without an Ethernet address
+  int mtu = 0;
+  int master = 0;         // index of the bridge it is a port of, or 0
+  int peerIndex = 0;      // IFLA_LINK: a veth's other end, an index of *its* namespace
+  bool up = false;        // IFF_UP, the administrative state
+  bool promisc = false;   // somebody wants promiscuous mode (IFLA_PROMISCUITY)
+  uint8_t operState = 0;  // IFLA_OPERSTATE, RFC 2863; kOperUp is 6
+  std::optional<bool> hairpin;  // of a bridge port
+
+  static constexpr uint8_t kOperUp = 6;
+};
+
+// LinkRef names a link in a request: by index when that is known, else by name. The name is for messages in any case.
+struct LinkRef {
+  std::string name;
+  int index = 0;
+};
+
+// Changes to a link. What is not set stays as it is.
+struct LinkChange {
+  std::optional<bool> up;
+  std::optional<bool> promisc;
+  std::optional<int> mtu;
+  std::optional<Mac> mac;
+  std::optional<int> master;   // index; 0 releases
+  std::string masterName;      // for the text
+  std::optional<bool> hairpin;  // of a bridge port
+};
+
+struct BridgeSpec {
+  std::string name;
+  int mtu = 0;              // 0: the kernel's default
+  std::optional<Mac> mac;   // set it, so that it does not follow the ports
+};
+
+struct VethSpec {
+  std::string name;         // this end, in the socket's namespace; created UP
+  std::optional<Mac> mac;
+  int master = 0;           // index of a bridge, or 0
+  std::string masterName;
+  int mtu = 0;              // both ends; 0: the kernel's default
+  int queues = 1;           // per end and direction; more costs RCU waits under RTNL
+  std::string peerName;     // created in `peerNS` under this name; cannot be created UP (ENOTCONN)
+  std::optional<Mac> peerMac;
+  const NetNS* peerNS = nullptr;  // null: the socket's own namespace
+};
+
+namespace link {
+
+// findRequest() asks for one link (RTM_GETLINK, never a dump); tolerates ENODEV. parse() reads the answer: nullopt when
+// there is no such link.
+Request findRequest(const LinkRef& link);
+std::optional<Link> parse(const Reply& reply);
+std::optional<Link> find(Socket& socket, const LinkRef& link);
+
+// Creation fails with EEXIST when the name is taken.
+Request addBridge(const BridgeSpec& spec);
+Request addVeth(const VethSpec& spec);
+Request set(const LinkRef& link, const LinkChange& change);
+// remove() tolerates ENODEV. The kernel waits for an RCU barrier, about 16 ms, without holding RTNL.
+Request remove(const LinkRef& link);
+// list() is a dump: for GC and people, never on the way of an ADD.
+std::vector<Link> list(Socket& socket);
+
+}  // namespace link
+}  // namespace fairlead::netns
