@@ -1,0 +1,48 @@
+// Calling another plugin: an IPAM, or a list's next plugin. One that CNI_PATH resolves to this same binary runs
+// in-process; any other is executed as the specification says.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plugin/call.h"
+#include "plugin/plugin.h"
+#include "plugin/result.h"
+
+namespace fairlead::plugin {
+
+// Delegate is a plugin found by its type along CNI_PATH.
+class Delegate {
+ public:
+  // find() searches the directories of `cniPath` as the reference does. Throws CniError 999: "no plugin name provided",
+  // "invalid plugin name: x", "no paths provided", "failed to find plugin "x" in path [d1 d2]".
+  static Delegate find(std::string_view type, std::string_view cniPath);
+
+  // The verbs pass `call` on with CNI_COMMAND replaced; `call.input` goes to standard input byte for byte. A failure of
+  // the delegate is thrown as CniError with its own code, msg and details. Must run in the host's namespace.
+  Result add(const Call& call) const;
+  void del(const Call& call) const;
+  void check(const Call& call) const;
+  void gc(const Call& call) const;
+  void status(const Call& call) const;
+  // explain() asks a built-in one; of a foreign one it only says that it would be executed.
+  Explanation explain(const Call& call) const;
+
+  // builtin() is the plugin when it runs in-process, else null.
+  const Plugin* builtin() const { return builtin_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  Delegate(std::string type, std::string path, const Plugin* builtin);
+  std::string type_;
+  std::string path_;
+  const Plugin* builtin_;
+};
+
+// execPlugin() runs the plugin at `path` with `env` merged over the process's environment and `input` on its standard
+// input, and returns its standard output. Output is bounded (16 MiB), and so is the time (`FAIRLEAD_EXEC_TIMEOUT`
+// seconds, 120 by default): then the child's process group is killed. Throws CniError by the reference's table
+// ("netplugin failed with no error message: exit status N", ...).
+std::string execPlugin(const std::string& path, const Environment& env, std::string_view input);
+
+}  // namespace fairlead::plugin
