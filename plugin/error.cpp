@@ -41,7 +41,7 @@ std::string escapeRune(char32_t rune) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string Quoted::operator()(std::string_view text) const {
   std::string out = "\"";
   while (!text.empty()) {
     const Rune rune = decodeRune(text);

@@ -7,7 +7,8 @@
 
 namespace fairlead::plugin {
 
-// Code is a CNI error code (CNI spec, "Error"). Internal is what the reference plugins use for every plain failure.
+// Code is a CNI error code (CNI spec, "Error"). Internal is what the reference plugins use for every plain
+// failure.
 enum class Code : unsigned {
   Unknown = 0,
   IncompatibleVersion = 1,
@@ -24,8 +25,8 @@ enum class Code : unsigned {
   Internal = 999,
 };
 
-// CniError is a failure on its way to the runtime. `msg` is what scripts match on, `details` what helps a person.
-// what() is "msg; details", the form in which one CNI error appears inside another.
+// CniError is a failure on its way to the runtime. `msg` is what scripts match on, `details` what helps a
+// person. what() is "msg; details", the form in which one CNI error appears inside another.
 class CniError : public std::exception {
  public:
   CniError(Code code, std::string msg, std::string details = {});
@@ -46,7 +47,11 @@ class CniError : public std::exception {
   std::string what_;
 };
 
-// quoted() renders text as Go's %q does: double quotes, backslash escapes.
-std::string quoted(std::string_view text);
+// quoted() renders text as Go's %q does: double quotes, backslash escapes. It is an object because a function
+// of that name would compete with std::quoted, which argument-dependent lookup finds for every std::string.
+struct Quoted {
+  std::string operator()(std::string_view text) const;
+};
+inline constexpr Quoted quoted;
 
 }  // namespace fairlead::plugin

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "plugin/json.h"
@@ -67,16 +66,20 @@ int64_t Fields::integer(std::string_view key, int64_t fallback) const {
   return maybeInteger(key).value_or(fallback);
 }
 
-std::optional<int64_t> Fields::maybeInteger(std::string_view key) const {
+std::optional<int64_t> Fields::maybeInteger(std::string_view key) const { return number<int64_t>(key); }
+
+std::optional<int32_t> Fields::maybeInt32(std::string_view key) const { return number<int32_t>(key); }
+
+template <class Int>
+std::optional<Int> Fields::number(std::string_view key) const {
   const Json* value = find(key);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number()) wrongType(kind(*value), name(key), "int");
-  // Go names the literal of a number that does not fit: a fraction, an exponent, or one out of range.
-  const bool fits =
-      value->is_number_integer() &&
-      (!value->is_number_unsigned() || value->get<uint64_t>() <= std::numeric_limits<int64_t>::max());
+  const bool fits = value->is_number_unsigned()  ? std::in_range<Int>(value->get<uint64_t>())
+                    : value->is_number_integer() ? std::in_range<Int>(value->get<int64_t>())
+                                                 : false;
   if (!fits) wrongType("number " + value->dump(), name(key), "int");
-  return value->get<int64_t>();
+  return value->get<Int>();
 }
 
 std::vector<std::string> Fields::strings(std::string_view key) const {

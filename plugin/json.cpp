@@ -58,7 +58,7 @@ class Parser {
   [[noreturn]] void fail(const std::string& context) const {
     std::string character;
     appendRune(character, static_cast<unsigned char>(current()));  // a byte, read as Latin-1: so does Go
-    std::string shown = plugin::quoted(character);
+    std::string shown = quoted(character);
     shown = character == "'" ? "\\'" : character == "\"" ? "\"" : shown.substr(1, shown.size() - 2);
     throw JsonError("invalid character '" + shown + "' " + context);
   }

@@ -50,6 +50,8 @@ class Fields {
   bool boolean(std::string_view key, bool fallback = false) const;
   int64_t integer(std::string_view key, int64_t fallback = 0) const;  // Go: int
   std::optional<int64_t> maybeInteger(std::string_view key) const;    // Go: *int
+  // maybeInt32() refuses what does not fit 32 bits, in the words in which Go refuses what does not fit 64.
+  std::optional<int32_t> maybeInt32(std::string_view key) const;
   std::vector<std::string> strings(std::string_view key) const;
   std::optional<netns::IP> ip(std::string_view key) const;          // "" is unset; "invalid IP address: x"
   std::optional<netns::Prefix> prefix(std::string_view key) const;  // "invalid CIDR address: x"
@@ -62,6 +64,8 @@ class Fields {
  private:
   // name() is a member's full name in error texts.
   std::string name(std::string_view key) const;
+  template <class Int>
+  std::optional<Int> number(std::string_view key) const;
 
   const Json* object_;
   std::string goType_;
