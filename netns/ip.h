@@ -18,13 +18,14 @@ class IP {
   constexpr IP() = default;
   static IP v4(std::array<uint8_t, 4> bytes);
   static IP v6(std::array<uint8_t, 16> bytes);
-  // parse() accepts what Go's net.ParseIP accepts: dotted decimal without leading zeros, or RFC 4291 text without zone.
+  // parse() accepts what Go's net.ParseIP accepts: dotted decimal without leading zeros, or RFC 4291 text
+  // without zone.
   static std::optional<IP> parse(std::string_view text);
 
-  bool isV4() const { return v4_; }
-  int bits() const { return v4_ ? 32 : 128; }
+  bool isV4() const { return !v6_; }
+  int bits() const { return v6_ ? 128 : 32; }
   // bytes() is in network order: 4 or 16 of them.
-  std::span<const uint8_t> bytes() const { return {bytes_.data(), v4_ ? size_t{4} : size_t{16}}; }
+  std::span<const uint8_t> bytes() const { return {bytes_.data(), v6_ ? size_t{16} : size_t{4}}; }
   // str() is dotted decimal or RFC 5952.
   std::string str() const;
   bool isUnspecified() const;
@@ -34,7 +35,8 @@ class IP {
   // next() and prev() step by one; they wrap at the end of the family.
   IP next() const;
   IP prev() const;
-  // masked() clears all but the first `length` bits; last() sets them.
+  // masked() clears all but the first `length` bits, last() sets them; a length beyond the family's bits
+  // means all.
   IP masked(int length) const;
   IP last(int length) const;
 
@@ -42,7 +44,9 @@ class IP {
   friend auto operator<=>(const IP&, const IP&) = default;
 
  private:
-  bool v4_ = true;
+  explicit IP(bool v6) : v6_(v6) {}
+
+  bool v6_ = false;
   std::array<uint8_t, 16> bytes_{};
 };
 
@@ -51,7 +55,8 @@ struct Prefix {
   IP ip;
   int length = 0;
 
-  // parse() accepts CIDR text, as Go's net.ParseCIDR.
+  // parse() accepts CIDR text, as Go's net.ParseCIDR. An IPv4-mapped prefix of 96 bits or more is an IPv4
+  // prefix.
   static std::optional<Prefix> parse(std::string_view text);
   std::string str() const;
   Prefix masked() const { return {ip.masked(length), length}; }
