@@ -1,7 +1,8 @@
 // Netlink: requests, batches of them, and a socket that belongs to one namespace.
 //
-// A socket stays bound to the namespace in which it was opened, so everything but /proc/sys and packet sockets is done
-// from wherever the caller is. rtnetlink does its work inside sendmsg: when that returns, the answers are queued.
+// A socket stays bound to the namespace in which it was opened, so everything but /proc/sys and packet
+// sockets is done from wherever the caller is. rtnetlink does its work inside sendmsg: when that returns, the
+// answers are queued.
 #pragma once
 
 #include <cstdint>
@@ -58,33 +59,44 @@ class Socket {
  public:
   enum class Family { Route, Netfilter };
 
-  // open() opens a socket in `ns`, or in the calling thread's namespace. Opening in another namespace enters it for the
-  // time of one system call; the calling goroutine must be locked to its thread.
+  // open() opens a socket in `ns`, or in the calling thread's namespace. Opening in another namespace enters
+  // it for the time of one system call; the calling goroutine must be locked to its thread.
   static Socket open(Family family = Family::Route);
   static Socket open(const NetNS& ns, Family family = Family::Route);
 
-  // send() sends all requests in one sendmsg and returns their replies in order. The first request that failed with an
-  // errno it does not tolerate is thrown as Error; the kernel has processed the others all the same (rtnetlink), or
-  // none (an nft transaction). Blocks in the kernel: a blocking section.
+  // send() sends all requests at once and returns their replies in order. The first request that failed with
+  // an errno it does not tolerate is thrown as Error; the kernel has processed the others all the same
+  // (rtnetlink), or none (an nft transaction). Blocks in the kernel: a blocking section.
   std::vector<Reply> send(std::span<const Request> requests);
   Reply send(Request request);
   // sendAtomic() sends an nft transaction: the requests are framed as one batch; all happen or none does.
   void sendAtomic(std::span<const Request> requests);
-  // dump() sends a dump request and calls `each` for every object; repeats a dump that a change interrupted, in which
-  // case `restart` runs first.
+  // dump() sends a dump request and calls `each` for every object; repeats a dump that a change interrupted,
+  // in which case `restart` runs first.
   void dump(const Request& request, const std::function<void(const nlmsghdr&)>& each,
             const std::function<void()>& restart);
 
-  // where() is a prefix for messages: "ip" in the host, "ip -n PATH" elsewhere.
-  const std::string& where() const { return where_; }
+  // where() is the ip command that acts in this socket's namespace, for messages: "ip" in the thread's own
+  // one, "ip -n NAME" or "nsenter --net=PATH ip" elsewhere.
+  std::string where() const { return commandIn(path_, "ip"); }
+  // fd() is for ioctls on links; it stays the socket's.
+  int fd() const { return fd_.get(); }
 
  private:
-  Socket(Fd fd, Family family, std::string where);
+  Socket(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  using Handler = std::function<bool(const nlmsghdr&)>;
+  // transmit() numbers the messages in `bytes`, asks for an acknowledgement of number `acked`, sends them,
+  // and returns the sequence number of the first.
+  uint32_t transmit(std::vector<char>& bytes, size_t acked, const Request& request);
+  // receive() calls `handle` for every answer to the messages from `first` to `last`, until it returns true.
+  void receive(uint32_t first, uint32_t last, const Request& request, const Handler& handle);
+  [[noreturn]] void fail(int code, const Request& request, std::string extack = {}, size_t index = 0) const;
 
   Fd fd_;
-  Family family_;
-  std::string where_;
+  std::string path_;  // of the namespace, for messages; empty: the thread's own
   uint32_t sequence_ = 0;
+  std::unique_ptr<char[]> buffer_;
 };
 
 }  // namespace fairlead::netns

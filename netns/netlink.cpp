@@ -1,0 +1,286 @@
+#include "netns/netlink.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+
+#include "netns/enter.h"
+#include "netns/libnl.h"
+#include "runtime/runtime.h"
+
+// How a batch is answered. The kernel works on the messages of one send in order and queues its answers in
+// order, all before send returns. It always reports a failure, but a success only when asked for an
+// acknowledgement. So just the last message asks: once that is answered, every earlier one has either been
+// reported or succeeded. A batch of hundreds then cannot overrun the receive queue with acknowledgements that
+// nobody needs.
+
+namespace fairlead::netns {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The kernel sends at most this much of a dump in one datagram.
+constexpr size_t kBufferSize = 32768;
+// Answers are there when send returns. If one is not, something is broken, and waiting longer would not mend
+// it.
+constexpr std::chrono::seconds kAnswerLimit{10};
+// A dump is repeated while others change what it lists; a namespace that never rests is reported.
+constexpr int kDumpAttempts = 20;
+// What the default send buffer holds with certainty.
+constexpr size_t kUsualSend = 65536;
+
+void append(std::vector<char>& out, const Request& request) {
+  const auto* start = reinterpret_cast<const char*>(request.header());
+  out.insert(out.end(), start, start + request.header()->nlmsg_len);
+  out.resize(NLMSG_ALIGN(out.size()));
+}
+
+// forEachMessage() walks over the messages in `size` bytes and stops at the first whose length is not
+// possible.
+template <class F>
+void forEachMessage(char* start, size_t size, const F& f) {
+  while (size >= NLMSG_HDRLEN) {
+    auto* message = reinterpret_cast<nlmsghdr*>(start);
+    if (message->nlmsg_len < NLMSG_HDRLEN || message->nlmsg_len > size) return;
+    f(*message);
+    const size_t step = std::min<size_t>(NLMSG_ALIGN(message->nlmsg_len), size);
+    start += step;
+    size -= step;
+  }
+}
+
+// errorOf() reads the negative errno with which NLMSG_ERROR and NLMSG_DONE begin, as a positive one; 0 is
+// success.
+int errorOf(const nlmsghdr& message) {
+  const auto* code = payload<int>(message);
+  if (code == nullptr) return message.nlmsg_type == NLMSG_DONE ? 0 : EBADMSG;
+  return *code > INT_MIN && *code <= 0 ? -*code : EBADMSG;
+}
+
+// extackOf() reads the kernel's explanation, which follows the error and, unless capped, the echoed request.
+std::string extackOf(const nlmsghdr& message) {
+  if ((message.nlmsg_flags & NLM_F_ACK_TLVS) == 0) return {};
+  size_t skip = NLMSG_LENGTH(sizeof(int));
+  if (message.nlmsg_type == NLMSG_ERROR) {
+    const auto* error = payload<nlmsgerr>(message);
+    if (error == nullptr) return {};
+    skip = NLMSG_LENGTH(sizeof *error);
+    if ((message.nlmsg_flags & NLM_F_CAPPED) == 0 && error->msg.nlmsg_len > NLMSG_HDRLEN)
+      skip += NLMSG_ALIGN(error->msg.nlmsg_len - NLMSG_HDRLEN);
+  }
+  if (skip >= message.nlmsg_len) return {};
+  const Attributes<NLMSGERR_ATTR_MAX> found(reinterpret_cast<const char*>(&message) + skip,
+                                            message.nlmsg_len - skip);
+  return found.str(NLMSGERR_ATTR_MSG);
+}
+
+// What one receive yielded: a datagram, or the errno of not getting any.
+struct Datagram {
+  int code = 0;
+  size_t size = 0;
+  bool fromKernel = false;
+  bool cut = false;
+};
+
+// receiveDatagram() waits until `deadline` at most. Receiving goes on with a dump in the kernel, so it blocks
+// too.
+Datagram receiveDatagram(int fd, char* buffer, Clock::time_point deadline) {
+  const runtime::BlockingSection section;
+  for (;;) {
+    sockaddr_nl sender{};
+    iovec part{.iov_base = buffer, .iov_len = kBufferSize};
+    msghdr header{};
+    header.msg_name = &sender;
+    header.msg_namelen = sizeof sender;
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    const ssize_t size = ::recvmsg(fd, &header, MSG_DONTWAIT);
+    if (size >= 0) {
+      // Any process may send to a netlink socket; the kernel is port 0.
+      const bool fromKernel = header.msg_namelen == sizeof sender && sender.nl_pid == 0;
+      return {.size = static_cast<size_t>(size),
+              .fromKernel = fromKernel,
+              .cut = (header.msg_flags & MSG_TRUNC) != 0};
+    }
+    if (errno != EAGAIN && errno != EINTR) return {.code = errno};
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return {.code = ETIMEDOUT};
+    pollfd wanted{.fd = fd, .events = POLLIN, .revents = 0};
+    ::poll(&wanted, 1, static_cast<int>(left));
+  }
+}
+
+// The first failure of a batch.
+struct Failure {
+  const Request* request;
+  int code;
+  std::string extack;
+};
+
+Fd openSocket(Socket::Family family) {
+  const int protocol = family == Socket::Family::Route ? NETLINK_ROUTE : NETLINK_NETFILTER;
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (!fd) throw Error(errno, "netlink socket");
+  // EXT_ACK: explanations. CAP_ACK: errors do not echo the request. STRICT_CHK: dumps are filtered in the
+  // kernel. A kernel that lacks one answers ENOPROTOOPT, and everything here works without.
+  for (const int option : {NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK}) {
+    const int on = 1;
+    ::setsockopt(fd.get(), SOL_NETLINK, option, &on, sizeof on);
+  }
+  return fd;
+}
+
+}  // namespace
+
+// ---- Request -----------------------------------------------------------------------------------
+
+Request::Request(nl_msg* message, std::string text) : message_(message), text_(std::move(text)) {}
+Request::~Request() = default;
+
+void Request::Free::operator()(nl_msg* message) const { nlmsg_free(message); }
+
+Request&& Request::tolerate(int code) && {
+  tolerated_.push_back(code);
+  return std::move(*this);
+}
+
+bool Request::tolerates(int code) const { return std::ranges::find(tolerated_, code) != tolerated_.end(); }
+
+nlmsghdr* Request::header() const { return nlmsg_hdr(message_.get()); }
+
+// ---- Socket ------------------------------------------------------------------------------------
+
+Socket Socket::open(Family family) { return {openSocket(family), {}}; }
+
+Socket Socket::open(const NetNS& ns, Family family) {
+  const Visit visit(ns);
+  return {openSocket(family), ns.path()};
+}
+
+std::vector<Reply> Socket::send(std::span<const Request> requests) {
+  if (requests.empty()) return {};
+  std::vector<char> bytes;
+  for (const Request& request : requests) append(bytes, request);
+  const uint32_t first = transmit(bytes, requests.size() - 1, requests.front());
+
+  std::vector<Reply> replies(requests.size());
+  std::optional<Failure> failure;
+  receive(first, first + replies.size() - 1, requests.front(), [&](const nlmsghdr& message) {
+    const uint32_t index = message.nlmsg_seq - first;
+    if (message.nlmsg_type != NLMSG_ERROR) {
+      const auto* start = reinterpret_cast<const char*>(&message);
+      if (replies[index].object.empty()) replies[index].object.assign(start, start + message.nlmsg_len);
+      return false;
+    }
+    replies[index].code = errorOf(message);
+    if (replies[index].code != 0 && !requests[index].tolerates(replies[index].code) && !failure)
+      failure = {&requests[index], replies[index].code, extackOf(message)};
+    return index + 1 == requests.size();
+  });
+  if (failure) fail(failure->code, *failure->request, failure->extack, failure->request - requests.data());
+  return replies;
+}
+
+Reply Socket::send(Request request) { return std::move(send(std::span(&request, 1)).front()); }
+
+void Socket::sendAtomic(std::span<const Request> requests) {
+  if (requests.empty()) return;
+  const auto frame = [](int type) {
+    Message message(type, 0);
+    message.append(
+        nfgenmsg{.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES)});
+    return message.finish({});
+  };
+  std::vector<char> bytes;
+  append(bytes, frame(NFNL_MSG_BATCH_BEGIN));
+  for (const Request& request : requests) append(bytes, request);
+  append(bytes, frame(NFNL_MSG_BATCH_END));
+  // The last request is the one that is acknowledged: the kernel does that for the end of a batch only
+  // since 6.10.
+  const uint32_t begin = transmit(bytes, requests.size(), requests.front());
+
+  std::optional<Failure> failure;
+  receive(begin, begin + requests.size(), requests.front(), [&](const nlmsghdr& message) {
+    if (message.nlmsg_type != NLMSG_ERROR) return false;
+    // Number 0 is the frame: the transaction as a whole was refused, and all earlier reports are void.
+    const uint32_t index = message.nlmsg_seq - begin;
+    const int code = errorOf(message);
+    const Request& request = requests[index == 0 ? 0 : index - 1];
+    if (code != 0 && (index == 0 || !failure)) failure = {&request, code, extackOf(message)};
+    return (index == 0 && code != 0) || index == requests.size();
+  });
+  if (failure) fail(failure->code, *failure->request, failure->extack);
+}
+
+void Socket::dump(const Request& request, const std::function<void(const nlmsghdr&)>& each,
+                  const std::function<void()>& restart) {
+  for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
+    if (attempt > 0) restart();
+    std::vector<char> bytes;
+    append(bytes, request);
+    const uint32_t number = transmit(bytes, 0, request);
+
+    bool interrupted = false;
+    std::optional<Failure> failure;
+    // A dump is read to its end in any case: the kernel accepts no other request meanwhile.
+    receive(number, number, request, [&](const nlmsghdr& message) {
+      interrupted = interrupted || (message.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+      if (message.nlmsg_type == NLMSG_ERROR || message.nlmsg_type == NLMSG_DONE) {
+        const int code = errorOf(message);
+        if (code != 0 && !request.tolerates(code)) failure = {&request, code, extackOf(message)};
+        return true;
+      }
+      if (!interrupted) each(message);
+      return false;
+    });
+    if (failure) fail(failure->code, request, failure->extack);
+    if (!interrupted) return;
+  }
+  fail(EAGAIN, request, "the list changed under every one of " + std::to_string(kDumpAttempts) + " readings");
+}
+
+void Socket::fail(int code, const Request& request, std::string extack, size_t index) const {
+  throw Error(code, commandIn(path_, request.text()), std::move(extack), index);
+}
+
+uint32_t Socket::transmit(std::vector<char>& bytes, size_t acked, const Request& request) {
+  const uint32_t first = sequence_ + 1;
+  forEachMessage(bytes.data(), bytes.size(), [&](nlmsghdr& message) {
+    message.nlmsg_seq = ++sequence_;
+    if (message.nlmsg_seq - first == acked) message.nlmsg_flags |= NLM_F_ACK;
+  });
+  if (bytes.size() > kUsualSend) {
+    const int size = static_cast<int>(std::min<size_t>(bytes.size() * 2, INT_MAX / 2));
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);  // refused: send tells
+  }
+  int code = 0;
+  {
+    const runtime::BlockingSection section;
+    while (::send(fd_.get(), bytes.data(), bytes.size(), 0) < 0 && (code = errno) == EINTR) code = 0;
+  }
+  if (code != 0) fail(code, request);
+  return first;
+}
+
+void Socket::receive(uint32_t first, uint32_t last, const Request& request, const Handler& handle) {
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferSize);
+  const auto deadline = Clock::now() + kAnswerLimit;
+  for (bool done = false; !done;) {
+    const Datagram datagram = receiveDatagram(fd_.get(), buffer_.get(), deadline);
+    if (datagram.code != 0) fail(datagram.code, request);
+    if (!datagram.fromKernel) continue;
+    if (datagram.cut) fail(EMSGSIZE, request, "the answer exceeds " + std::to_string(kBufferSize) + " bytes");
+    forEachMessage(buffer_.get(), datagram.size, [&](const nlmsghdr& message) {
+      const bool ours = message.nlmsg_seq - first <= last - first;
+      if (!done && ours && message.nlmsg_type != NLMSG_NOOP) done = handle(message);
+    });
+  }
+}
+
+}  // namespace fairlead::netns
