@@ -53,10 +53,10 @@ std::string queuesText(int queues) {
 std::string vethText(const VethSpec& spec) {
   std::string text =
       "ip link add " + spec.name + macText(spec.mac) + mtuText(spec.mtu) + queuesText(spec.queues);
-  if (spec.master != 0) text += " master " + spec.masterName;
+  if (!spec.masterName.empty()) text += " master " + spec.masterName;
   text += " up type veth peer name " + spec.peerName + macText(spec.peerMac) + mtuText(spec.mtu);
   text += queuesText(spec.queues);
-  if (spec.peerNS != nullptr) text += " netns " + spec.peerNS->path();
+  if (!spec.peerNSPath.empty()) text += " netns " + spec.peerNSPath;
   return text;
 }
 
@@ -67,6 +67,7 @@ std::string changeText(const LinkRef& link, const LinkChange& change) {
   if (change.mtu) text += mtuText(*change.mtu);
   text += macText(change.mac);
   if (change.master) text += *change.master != 0 ? " master " + change.masterName : " nomaster";
+  if (change.alias) text += " alias " + *change.alias;
   if (change.hairpin)
     text += *change.hairpin ? " type bridge_slave hairpin on" : " type bridge_slave hairpin off";
   return text;
@@ -89,6 +90,7 @@ Link parseMessage(const nlmsghdr& message) {
   Link link;
   link.index = header->ifi_index;
   link.name = found.str(IFLA_IFNAME);
+  link.alias = found.str(IFLA_IFALIAS);
   if (const auto mac = found.bytes(IFLA_ADDRESS); mac.size() == link.mac.bytes.size())
     std::ranges::copy(mac, link.mac.bytes.begin());
   link.mtu = static_cast<int>(found.u32(IFLA_MTU).value_or(0));
@@ -198,6 +200,7 @@ Request set(const LinkRef& link, const LinkChange& change) {
   Message message = start(RTM_NEWLINK, 0, link, header);
   if (change.mtu) message.u32(IFLA_MTU, *change.mtu);
   putMac(message, change.mac);
+  if (change.alias) message.str(IFLA_IFALIAS, *change.alias);
   if (change.master) message.u32(IFLA_MASTER, *change.master);
   if (change.hairpin) {
     // Part of RTM_NEWLINK, unlike IFLA_PROTINFO of RTM_SETLINK, it works by name, hence in the batch that

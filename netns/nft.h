@@ -29,12 +29,12 @@ struct Hook {
 };
 
 // ---- expressions of a rule, in the order in which nft prints them ------------------------------
-struct Match {           // ip saddr|daddr [!]= prefix; the family is the prefix's, and is checked by the rule too
+struct Match {  // ip saddr|daddr [!]= prefix; the family is the prefix's, and is checked by the rule too
   enum class Field { Source, Destination } field;
   bool negate = false;
   Prefix prefix;
 };
-struct Vmap {            // ip saddr|daddr vmap @map
+struct Vmap {  // ip saddr|daddr vmap @map
   Match::Field field;
   bool v4 = true;
   std::string map;
@@ -52,7 +52,7 @@ using Expression = std::variant<Match, Vmap, Masquerade, Return, Jump, Goto>;
 struct Rule {
   std::string chain;
   std::vector<Expression> expressions;
-  std::string comment;   // at most 128 bytes
+  std::string comment;  // at most 128 bytes
 };
 
 // ---- a transaction -----------------------------------------------------------------------------
@@ -64,16 +64,18 @@ class Transaction {
 
   // exclusive: EEXIST when it is already there; otherwise an existing one is left as it is.
   Transaction& addTable(bool exclusive = false, const std::string& comment = {});
-  Transaction& addChain(const std::string& name, const std::optional<Hook>& hook = {}, const std::string& comment = {});
+  Transaction& deleteTable();  // with all that is in it; ENOENT when absent
+  Transaction& addChain(const std::string& name, const std::optional<Hook>& hook = {},
+                        const std::string& comment = {});
   Transaction& flushChain(const std::string& name);
-  Transaction& deleteChain(const std::string& name);   // ENOENT when absent
+  Transaction& deleteChain(const std::string& name);  // ENOENT when absent
   Transaction& addRule(const Rule& rule);
   Transaction& deleteRule(const std::string& chain, uint64_t handle);
   // A map from an address to a verdict, O(1) for any number of elements.
   Transaction& addVerdictMap(const std::string& name, bool v4);
   // EEXIST when the map has the key with another verdict.
   Transaction& addElement(const std::string& map, const IP& key, const Goto& verdict);
-  Transaction& deleteElement(const std::string& map, const IP& key);   // ENOENT when absent
+  Transaction& deleteElement(const std::string& map, const IP& key);  // ENOENT when absent
 
   // commit() sends it. Error names the nft command that failed. Socket must be of Family::Netfilter.
   void commit(Socket& socket) const;
@@ -88,10 +90,12 @@ class Transaction {
 
 // ---- looking -----------------------------------------------------------------------------------
 
-// hasChain() asks for one chain, hasElement() for one element with the chain its verdict goes to: O(1), no dump.
+// hasChain() asks for one chain, hasElement() for one element with the chain its verdict goes to: O(1), no
+// dump.
 bool hasTable(Socket& socket, const Table& table);
 bool hasChain(Socket& socket, const Table& table, const std::string& chain);
-std::optional<std::string> findElement(Socket& socket, const Table& table, const std::string& map, const IP& key);
+std::optional<std::string> findElement(Socket& socket, const Table& table, const std::string& map,
+                                       const IP& key);
 
 struct RuleInfo {
   uint64_t handle = 0;
@@ -102,7 +106,7 @@ std::vector<std::string> listChains(Socket& socket, const Table& table);
 std::vector<RuleInfo> listRules(Socket& socket, const Table& table, const std::string& chain);
 struct ElementInfo {
   IP key;
-  std::string target;   // the chain that the verdict goes to
+  std::string target;  // the chain that the verdict goes to
 };
 std::vector<ElementInfo> listElements(Socket& socket, const Table& table, const std::string& map);
 

@@ -1,5 +1,6 @@
-// The record of an attachment: what was planned, for whom, when. Written before the first side effect, removed by DEL.
-// It makes GC, `ls` and recovery after a kill comfortable; losing it loses no correctness, because names are derived.
+// The record of an attachment: what was planned, for whom, when. Written before the first side effect,
+// removed by DEL. It makes GC, `ls` and recovery after a kill comfortable; losing it loses no correctness,
+// because names are derived.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "netns/fd.h"
 #include "netns/netns.h"
 #include "plugin/call.h"
 #include "plugin/json.h"
@@ -15,44 +17,83 @@
 namespace fairlead::plugin {
 
 struct Record {
+  enum class State {
+    Complete,     // the ADD succeeded
+    Adding,       // an ADD is at work: its process holds a lock on the file
+    Interrupted,  // an ADD was killed: nobody holds the lock
+  };
+
   Attachment attachment;
-  std::string type;             // the plugin that made it
-  std::string netns;            // CNI_NETNS
+  std::string type;   // the plugin that made it
+  std::string netns;  // CNI_NETNS
   netns::NetNS::Identity netnsIdentity;
   std::string bootId;
-  int64_t createdAt = 0;        // seconds since the epoch
-  std::string caller;           // the calling process: "containerd (1234)"
-  std::string args;             // CNI_ARGS
-  std::string path;             // CNI_PATH
-  std::string hostInterface;    // the host end, if there is one
+  int64_t createdAt = 0;      // seconds since the epoch
+  std::string caller;         // the calling process: "containerd (1234)"
+  std::string args;           // CNI_ARGS
+  std::string path;           // CNI_PATH
+  std::string hostInterface;  // the host end, if there is one
   std::string bridge;
-  Json conf;                    // the configuration, so that GC can undo without the runtime's help
+  Json conf;                         // the configuration, so that GC can undo without the runtime's help
+  State state = State::Interrupted;  // told by the file, not in it
 
+  // ofCall() is the record of an ADD that is about to start. `ns` is the container's namespace.
+  static Record ofCall(const Call& call, const netns::NetNS& ns);
   Json toJson() const;
   // fromJson() throws JsonError: a record is input like any other.
   static Record fromJson(const Json& value);
+
+  // call() is the call that a runtime would make to undo this attachment: CNI_COMMAND=DEL with the recorded
+  // input.
+  Call call() const;
+  // alive() tells whether the namespace still is the one that the attachment was made in.
+  bool alive() const;
 };
 
-// RecordStore keeps records as files DIR/NETWORK/HASH.json in a tmpfs directory, mode 0700.
+// RecordStore keeps records as files DIR/NETWORK/HASH.json in a tmpfs directory, mode 0700. While an ADD is
+// at work the file is called HASH.adding, so that a crash can be told from an attachment.
 class RecordStore {
  public:
-  // The directory is /run/fairlead, or FAIRLEAD_RUN_DIR.
+  // The directory is FAIRLEAD_RUN_DIR, or /run/fairlead.
   RecordStore();
   explicit RecordStore(std::string directory);
 
-  // write() replaces atomically. Throws netns::Error.
-  void write(const Record& record) const;
+  // Pending is a record whose ADD is at work. Destroyed without commit(), it removes the record: the ADD
+  // failed and has undone itself.
+  class Pending {
+   public:
+    Pending(Pending&& other) noexcept = default;
+    Pending& operator=(Pending&&) = delete;
+    ~Pending();
+    void commit();
+
+   private:
+    friend class RecordStore;
+    Pending(netns::Fd directory, netns::Fd file, std::string stem);
+    netns::Fd directory_;
+    netns::Fd file_;
+    std::string stem_;
+  };
+
+  // begin() writes the record of an ADD that starts. nullopt when the attachment has one already, in whatever
+  // state. Throws netns::Error.
+  std::optional<Pending> begin(const Record& record) const;
   // find() and remove() are O(1). remove() returns false when there was none.
   std::optional<Record> find(const Attachment& attachment) const;
   bool remove(const Attachment& attachment) const;
-  // list() reads all records of a network, or of all networks when it is empty. Files that are no records are passed
-  // over and named in `strange`, if given.
+  // list() reads all records of a network, or of all networks when it is empty. Files that are no records are
+  // passed over and named in `strange`, if given.
   std::vector<Record> list(std::string_view network = {}, std::vector<std::string>* strange = nullptr) const;
+
+  // shareLock() is held by every ADD while it relies on things that attachments share (a bridge): whoever
+  // wants to remove such a thing must be able to turn it into an exclusive one (alone()). An empty Fd when
+  // that cannot be had.
+  netns::Fd shareLock() const;
+  static bool alone(const netns::Fd& lock);
 
   const std::string& directory() const { return directory_; }
 
  private:
-  std::string file(const Attachment& attachment) const;
   std::string directory_;
 };
 

@@ -1,6 +1,9 @@
 #include "plugin/trace.h"
 
+#include <unistd.h>
+
 #include <atomic>
+#include <chrono>
 #include <mutex>
 
 namespace fairlead::plugin {
@@ -12,6 +15,8 @@ std::atomic<bool> enabled{false};
 // goroutines.
 std::mutex mutex;
 std::vector<TraceEntry> entries;  // guarded by mutex
+
+int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 }  // namespace
 
@@ -28,6 +33,12 @@ void traceNote(std::string_view what, int64_t micros, pid_t tid) {
 std::vector<TraceEntry> traceEntries() {
   const std::lock_guard lock(mutex);
   return entries;
+}
+
+TraceSpan::TraceSpan(std::string_view what) : what_(what), start_(traceEnabled() ? now() : 0) {}
+
+TraceSpan::~TraceSpan() {
+  if (start_ != 0) traceNote(what_, (now() - start_) / 1000, ::gettid());
 }
 
 }  // namespace fairlead::plugin

@@ -27,4 +27,17 @@ void traceNote(std::string_view what, int64_t micros, pid_t tid);
 // traceEntries() returns the steps in the order in which they ended.
 std::vector<TraceEntry> traceEntries();
 
+// TraceSpan notes what its own lifetime took, on the thread on which it ends. `what` must outlive it.
+class TraceSpan {
+ public:
+  explicit TraceSpan(std::string_view what);
+  ~TraceSpan();
+  TraceSpan(const TraceSpan&) = delete;
+  TraceSpan& operator=(const TraceSpan&) = delete;
+
+ private:
+  std::string_view what_;
+  int64_t start_;  // nanoseconds of the monotonic clock; 0: not enabled
+};
+
 }  // namespace fairlead::plugin

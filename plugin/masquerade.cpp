@@ -1,0 +1,214 @@
+#include "plugin/masquerade.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "netns/nft.h"
+#include "plugin/error.h"
+#include "plugin/names.h"
+
+namespace fairlead::plugin {
+namespace {
+
+namespace nft = netns::nft;
+using netns::Error;
+using netns::IP;
+using netns::Prefix;
+using netns::Socket;
+
+const nft::Table kTable{.family = nft::Family::Inet, .name = "fairlead"};
+constexpr std::string_view kBaseChain = "postrouting";
+constexpr int kSourceNat = 100;  // NF_IP_PRI_NAT_SRC
+
+std::string mapOf(const IP& address) { return address.isV4() ? "sources4" : "sources6"; }
+
+Socket openNft() { return Socket::open(Socket::Family::Netfilter); }
+
+// addSkeleton() adds what all attachments share. Exclusive, because rules are not idempotent: two ADDs that
+// both find the table missing must not both fill it.
+void addSkeleton(nft::Transaction& transaction) {
+  const auto multicast = [](const char* group) {
+    return nft::Match{.field = nft::Match::Field::Destination, .prefix = *Prefix::parse(group)};
+  };
+  const std::string base(kBaseChain);
+  const auto lookup = [](bool v4) {
+    return nft::Vmap{.field = nft::Match::Field::Source, .v4 = v4, .map = v4 ? "sources4" : "sources6"};
+  };
+  transaction.addTable(true, "masquerading of containers")
+      .addVerdictMap("sources4", true)
+      .addVerdictMap("sources6", false)
+      .addChain(base, nft::Hook{.type = "nat", .hook = "postrouting", .priority = kSourceNat})
+      .addRule({.chain = base, .expressions = {multicast("224.0.0.0/4"), nft::Return{}}, .comment = {}})
+      .addRule({.chain = base, .expressions = {multicast("ff00::/8"), nft::Return{}}, .comment = {}})
+      .addRule({.chain = base, .expressions = {lookup(true)}, .comment = {}})
+      .addRule({.chain = base, .expressions = {lookup(false)}, .comment = {}});
+}
+
+// elementsOf() finds the map elements that lead to a chain: a dump, for when the addresses are not known.
+std::vector<IP> elementsOf(Socket& socket, const std::string& chain) {
+  std::vector<IP> keys;
+  for (const char* map : {"sources4", "sources6"}) {
+    for (const nft::ElementInfo& element : nft::listElements(socket, kTable, map)) {
+      if (element.target == chain) keys.push_back(element.key);
+    }
+  }
+  return keys;
+}
+
+// removeChain() takes an attachment's chain and the elements that lead to it away, in one transaction.
+void removeChain(Socket& socket, const std::string& chain, const std::vector<IP>& keys) {
+  nft::Transaction transaction(kTable);
+  for (const IP& key : keys) transaction.deleteElement(mapOf(key), key);
+  transaction.flushChain(chain).deleteChain(chain);
+  transaction.commit(socket);
+}
+
+class Masquerade : public Step {
+ public:
+  Masquerade(Attachment attachment, std::vector<Prefix> addresses)
+      : chain_(names::chain(attachment)),
+        comment_(names::comment(attachment)),
+        addresses_(std::move(addresses)) {}
+
+  std::string_view what() const override { return "masquerade"; }
+
+  void apply(World&) override {
+    constexpr int kAttempts = 4;
+    try {
+      Socket socket = openNft();
+      bool skeleton = false;
+      for (int attempt = 1;; ++attempt) {
+        try {
+          build(skeleton).commit(socket);
+          return;
+        } catch (const Error& error) {
+          if (attempt == kAttempts) throw;
+          // ENOENT: the first attachment of this boot. EEXIST: somebody else was faster with the table, or a
+          // chain or an element of an attachment that is gone has our name or address.
+          if (error.code() == ENOENT) {
+            skeleton = true;
+          } else if (error.code() == EEXIST || error.code() == EBUSY) {
+            if (!skeleton) evict(socket);
+            skeleton = false;
+          } else {
+            throw;
+          }
+        }
+      }
+    } catch (const Error& error) {
+      throw failure("failed to set up masquerading", error);
+    }
+  }
+
+  void undo(World&) override {
+    Socket socket = openNft();
+    if (!present(socket)) return;
+    std::vector<IP> keys;
+    for (const Prefix& address : addresses_) {
+      if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_)
+        keys.push_back(address.ip);
+    }
+    try {
+      removeChain(socket, chain_, keys);
+    } catch (const Error& error) {
+      // EBUSY: an element that we did not know of still leads there. ENOENT: another DEL is at it.
+      if (error.code() != EBUSY && error.code() != ENOENT) throw;
+      if (present(socket)) removeChain(socket, chain_, elementsOf(socket, chain_));
+    }
+  }
+
+  void verify(World&, std::vector<Drift>& drift) const override {
+    Socket socket = openNft();
+    for (const Prefix& address : addresses_) {
+      if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_) continue;
+      drift.push_back(
+          {"Failed to find masquerading for " + address.ip.str(), address.ip.str() + " : goto " + chain_,
+           "no such element of " + kTable.name + "/" + mapOf(address.ip), "fairlead del, then fairlead add"});
+    }
+  }
+
+  void explain(std::vector<std::string>& lines) const override {
+    for (const bool skeleton : {true, false}) {
+      for (const std::string& line : build(skeleton, !skeleton).text()) {
+        lines.push_back("nft " + line + (skeleton ? "  # unless the table exists" : ""));
+      }
+    }
+  }
+
+  // It needs no link and no namespace but the host's, and the kernel's nft lock is not RTNL.
+  bool beside() const override { return true; }
+
+ private:
+  nft::Transaction build(bool skeleton, bool own = true) const {
+    nft::Transaction transaction(kTable);
+    if (skeleton) addSkeleton(transaction);
+    if (!own) return transaction;
+    transaction.addChain(chain_).flushChain(chain_);
+    for (const Prefix& address : addresses_) {
+      transaction.addRule({.chain = chain_,
+                           .expressions = {nft::Match{.field = nft::Match::Field::Destination,
+                                                      .negate = true,
+                                                      .prefix = address.masked()},
+                                           nft::Masquerade{}},
+                           .comment = comment_});
+      transaction.addElement(mapOf(address.ip), address.ip, nft::Goto{chain_});
+    }
+    return transaction;
+  }
+
+  // present() is false as well where the kernel has no nftables: there is nothing to undo then.
+  bool present(Socket& socket) const {
+    try {
+      return nft::hasChain(socket, kTable, chain_);
+    } catch (const Error& error) {
+      if (error.code() == EOPNOTSUPP || error.code() == EINVAL || error.code() == EPROTONOSUPPORT)
+        return false;
+      throw;
+    }
+  }
+
+  // evict() removes elements that lead our addresses to other chains. The address is ours now: IPAM said so.
+  void evict(Socket& socket) const {
+    nft::Transaction transaction(kTable);
+    for (const Prefix& address : addresses_) {
+      const auto target = nft::findElement(socket, kTable, mapOf(address.ip), address.ip);
+      if (target && *target != chain_) transaction.deleteElement(mapOf(address.ip), address.ip);
+    }
+    if (!transaction.empty()) transaction.commit(socket);
+  }
+
+  std::string chain_;
+  std::string comment_;
+  std::vector<Prefix> addresses_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> masquerade(Attachment attachment, std::vector<Prefix> addresses) {
+  return std::make_unique<Masquerade>(std::move(attachment), std::move(addresses));
+}
+
+std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
+                                           const std::function<bool()>& alone) {
+  Socket socket = openNft();
+  if (!nft::hasTable(socket, kTable)) return {};
+  std::vector<std::string> keep;
+  for (const Attachment& attachment : valid) keep.push_back(names::chain(attachment));
+  std::vector<std::string> removed;
+  bool used = false;
+  for (const std::string& chain : nft::listChains(socket, kTable)) {
+    if (chain == kBaseChain) continue;
+    const bool stale =
+        chain.starts_with(names::chainPrefix(network)) && std::ranges::find(keep, chain) == keep.end();
+    if (stale) {
+      removeChain(socket, chain, elementsOf(socket, chain));
+      removed.push_back(chain);
+    } else {
+      used = true;
+    }
+  }
+  if (!used && alone()) nft::Transaction(kTable).deleteTable().commit(socket);
+  return removed;
+}
+
+}  // namespace fairlead::plugin

@@ -1,0 +1,29 @@
+// Masquerading by nftables: what a container sends beyond its own subnet leaves with the host's address.
+//
+// One table for all networks, `inet fairlead`. Its postrouting chain looks the source up in a map from
+// address to chain, so that the number of containers costs nothing, neither per packet nor per ADD and DEL;
+// each attachment has a chain of its own, named by hash, with a rule per address.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "netns/ip.h"
+#include "plugin/call.h"
+#include "plugin/plan.h"
+
+namespace fairlead::plugin {
+
+// masquerade() is the step for one attachment's addresses (with host bits). A DEL that knows none finds them
+// by chain.
+std::unique_ptr<Step> masquerade(Attachment attachment, std::vector<netns::Prefix> addresses);
+
+// collectMasquerade() removes what attachments of `network` that are not among `valid` have left, and the
+// table when nothing is in it and `alone` says that nobody is about to use it. Returns the chains that it
+// removed.
+std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
+                                           const std::function<bool()>& alone);
+
+}  // namespace fairlead::plugin

@@ -1,0 +1,312 @@
+#include "plugin/record.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+
+#include "netns/error.h"
+#include "plugin/names.h"
+#include "runtime/runtime.h"
+
+namespace fairlead::plugin {
+namespace {
+
+using netns::Error;
+using netns::Fd;
+
+constexpr std::string_view kComplete = ".json";
+constexpr std::string_view kAdding = ".adding";
+constexpr size_t kMaxRecord = size_t{8} << 20;  // the configuration is bounded to half of that
+
+std::string stemOf(const Attachment& attachment) {
+  // A NUL keeps the parts apart: neither can contain one.
+  return names::sha512Hex(attachment.containerId + '\0' + attachment.ifname, 32);
+}
+
+Fd openDirectory(const std::string& path) {
+  return Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// makeDirectory() opens DIR/NETWORK, making both on the first ADD after a boot.
+Fd makeDirectory(const std::string& base, const std::string& path) {
+  for (int attempt = 0;; ++attempt) {
+    Fd directory = openDirectory(path);
+    if (directory) return directory;
+    if (errno != ENOENT || attempt == 2) throw Error(errno, "open " + path);
+    for (const std::string& step : {base, path}) {
+      if (::mkdir(step.c_str(), 0700) != 0 && errno != EEXIST) throw Error(errno, "mkdir " + step);
+    }
+  }
+}
+
+void writeAll(int fd, std::string_view text, const std::string& name) {
+  while (!text.empty()) {
+    const ssize_t wrote = ::write(fd, text.data(), text.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) throw Error(wrote < 0 ? errno : ENOSPC, "write " + name);
+    text.remove_prefix(static_cast<size_t>(wrote));
+  }
+}
+
+// place() puts a locked file with `text` under `name`; empty when the name is taken. The file has its content
+// and its lock before it has a name, so no reader sees half of it or takes it for an interrupted one.
+Fd place(const Fd& directory, const std::string& name, std::string_view text) {
+  Fd file(::openat(directory.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file) throw Error(errno, "create " + name);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw Error(errno, "flock " + name);
+  writeAll(file.get(), text, name);
+  const std::string self = "/proc/self/fd/" + std::to_string(file.get());
+  if (::linkat(AT_FDCWD, self.c_str(), directory.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0) return file;
+  if (errno != EEXIST) throw Error(errno, "link " + name);
+  return {};
+}
+
+std::optional<std::string> readBounded(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+      static_cast<size_t>(status.st_size) > kMaxRecord) {
+    return std::nullopt;
+  }
+  std::string text(static_cast<size_t>(status.st_size), '\0');
+  size_t have = 0;
+  while (have < text.size()) {
+    const ssize_t got = ::read(fd, text.data() + have, text.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return std::nullopt;
+    have += static_cast<size_t>(got);
+  }
+  return text;
+}
+
+// load() reads one record file; nullopt when it is gone or no record.
+std::optional<Record> load(int directory, const std::string& name) {
+  const Fd file(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file) return std::nullopt;
+  const std::optional<std::string> text = readBounded(file.get());
+  if (!text) return std::nullopt;
+  try {
+    Record record = Record::fromJson(parseJson(*text));
+    if (name.ends_with(kComplete)) {
+      record.state = Record::State::Complete;
+    } else {
+      const bool held = ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+      record.state = held ? Record::State::Adding : Record::State::Interrupted;
+    }
+    return record;
+  } catch (const JsonError&) {
+    return std::nullopt;
+  }
+}
+
+std::vector<std::string> entries(const std::string& path) {
+  std::vector<std::string> result;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+  if (!directory) return result;
+  // Only this thread uses this stream.
+  while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe)
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") result.push_back(name);
+  }
+  std::ranges::sort(result);
+  return result;
+}
+
+std::string callerName() {
+  const pid_t parent = ::getppid();
+  char comm[32];
+  const Fd file(::open(("/proc/" + std::to_string(parent) + "/comm").c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t got = file ? ::read(file.get(), comm, sizeof comm) : 0;
+  std::string name(comm, got > 0 ? static_cast<size_t>(got) : 0);
+  while (!name.empty() && name.back() == '\n') name.pop_back();
+  return name + " (" + std::to_string(parent) + ")";
+}
+
+}  // namespace
+
+Record Record::ofCall(const Call& call, const netns::NetNS& ns) {
+  return {.attachment = call.attachment(),
+          .type = call.type,
+          .netns = call.env.netns,
+          .netnsIdentity = ns.identity(),
+          .bootId = names::bootId(),
+          .createdAt = std::time(nullptr),
+          .caller = callerName(),
+          .args = call.env.args,
+          .path = call.env.path,
+          .hostInterface = {},
+          .bridge = {},
+          .conf = call.conf,
+          .state = State::Adding};
+}
+
+Json Record::toJson() const {
+  return {{"network", attachment.network},
+          {"containerId", attachment.containerId},
+          {"ifname", attachment.ifname},
+          {"type", type},
+          {"netns", netns},
+          {"netnsDev", netnsIdentity.dev},
+          {"netnsIno", netnsIdentity.ino},
+          {"bootId", bootId},
+          {"createdAt", createdAt},
+          {"caller", caller},
+          {"args", args},
+          {"path", path},
+          {"hostInterface", hostInterface},
+          {"bridge", bridge},
+          {"conf", conf}};
+}
+
+Record Record::fromJson(const Json& value) {
+  if (!value.is_object()) throw JsonError("a record is an object");
+  const Fields fields(value, "Record");
+  Record record;
+  record.attachment = {fields.string("network"), fields.string("containerId"), fields.string("ifname")};
+  record.type = fields.string("type");
+  record.netns = fields.string("netns");
+  record.netnsIdentity = {.dev = static_cast<dev_t>(fields.integer("netnsDev")),
+                          .ino = static_cast<ino_t>(fields.integer("netnsIno"))};
+  record.bootId = fields.string("bootId");
+  record.createdAt = fields.integer("createdAt");
+  record.caller = fields.string("caller");
+  record.args = fields.string("args");
+  record.path = fields.string("path");
+  record.hostInterface = fields.string("hostInterface");
+  record.bridge = fields.string("bridge");
+  const Json* conf = fields.find("conf");
+  if (record.attachment.network.empty() || record.attachment.containerId.empty() || conf == nullptr ||
+      !conf->is_object()) {
+    throw JsonError("a record names its network and container, and has a configuration");
+  }
+  record.conf = *conf;
+  return record;
+}
+
+Call Record::call() const {
+  const Fields fields(conf, "NetConf");
+  Call call;
+  call.env = {.command = "DEL",
+              .containerId = attachment.containerId,
+              .netns = netns,
+              .ifname = attachment.ifname,
+              .args = args,
+              .path = path,
+              .netnsOverride = {}};
+  call.input = dumpCompact(conf);
+  call.conf = conf;
+  call.name = attachment.network;
+  call.type = type;
+  call.version = fields.string("cniVersion", "0.1.0");
+  return call;
+}
+
+bool Record::alive() const {
+  if (bootId != names::bootId()) return false;
+  try {
+    return netns::NetNS::open(netns).identity() == netnsIdentity;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+RecordStore::RecordStore() {
+  const char* directory = std::getenv("FAIRLEAD_RUN_DIR");
+  directory_ = directory != nullptr && *directory != '\0' ? directory : "/run/fairlead";
+}
+
+RecordStore::RecordStore(std::string directory) : directory_(std::move(directory)) {}
+
+RecordStore::Pending::Pending(Fd directory, Fd file, std::string stem)
+    : directory_(std::move(directory)), file_(std::move(file)), stem_(std::move(stem)) {}
+
+RecordStore::Pending::~Pending() {
+  if (file_) ::unlinkat(directory_.get(), (stem_ + std::string(kAdding)).c_str(), 0);
+}
+
+void RecordStore::Pending::commit() {
+  const std::string from = stem_ + std::string(kAdding);
+  const std::string to = stem_ + std::string(kComplete);
+  if (::renameat(directory_.get(), from.c_str(), directory_.get(), to.c_str()) != 0)
+    throw Error(errno, "rename " + to);
+  file_.reset();
+}
+
+std::optional<RecordStore::Pending> RecordStore::begin(const Record& record) const {
+  constexpr int kAttempts = 8;
+  const std::string text = dumpCompact(record.toJson());
+  for (int attempt = 1;; ++attempt) {
+    Fd directory = makeDirectory(directory_, directory_ + "/" + record.attachment.network);
+    std::string stem = stemOf(record.attachment);
+    if (::faccessat(directory.get(), (stem + std::string(kComplete)).c_str(), F_OK, 0) == 0)
+      return std::nullopt;
+    try {
+      Fd file = place(directory, stem + std::string(kAdding), text);
+      if (!file) return std::nullopt;
+      return Pending(std::move(directory), std::move(file), std::move(stem));
+    } catch (const Error& error) {
+      // The network's last DEL may have removed the directory under us.
+      if (error.code() != ENOENT || attempt == kAttempts) throw;
+    }
+  }
+}
+
+std::optional<Record> RecordStore::find(const Attachment& attachment) const {
+  const Fd directory = openDirectory(directory_ + "/" + attachment.network);
+  if (!directory) return std::nullopt;
+  for (const std::string_view ending : {kComplete, kAdding}) {
+    if (auto record = load(directory.get(), stemOf(attachment) + std::string(ending))) return record;
+  }
+  return std::nullopt;
+}
+
+bool RecordStore::remove(const Attachment& attachment) const {
+  const Fd directory = openDirectory(directory_ + "/" + attachment.network);
+  if (!directory) return false;
+  bool removed = false;
+  for (const std::string_view ending : {kComplete, kAdding}) {
+    removed |= ::unlinkat(directory.get(), (stemOf(attachment) + std::string(ending)).c_str(), 0) == 0;
+  }
+  // The last one takes the directory along; it stays when another attachment is in it.
+  if (removed) ::rmdir((directory_ + "/" + attachment.network).c_str());
+  return removed;
+}
+
+std::vector<Record> RecordStore::list(std::string_view network, std::vector<std::string>* strange) const {
+  std::vector<Record> records;
+  for (const std::string& name : network.empty() ? entries(directory_) : std::vector{std::string(network)}) {
+    const std::string path = directory_ + "/" + name;
+    const Fd directory = openDirectory(path);
+    for (const std::string& file : entries(path)) {
+      std::optional<Record> record = load(directory.get(), file);
+      if (record && record->attachment.network == name) {
+        records.push_back(std::move(*record));
+      } else if (strange != nullptr) {
+        strange->push_back(path + "/" + file);
+      }
+    }
+  }
+  return records;
+}
+
+Fd RecordStore::shareLock() const {
+  constexpr int kAttempts = 2000;  // of a millisecond: whoever is alone removes one link
+  Fd directory = openDirectory(directory_);
+  for (int attempt = 1; directory && ::flock(directory.get(), LOCK_SH | LOCK_NB) != 0; ++attempt) {
+    if (attempt == kAttempts) directory.reset();
+    runtime::sleep(std::chrono::milliseconds(1));
+  }
+  return directory;
+}
+
+bool RecordStore::alone(const Fd& lock) { return lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0; }
+
+}  // namespace fairlead::plugin
