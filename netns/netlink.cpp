@@ -116,9 +116,9 @@ Datagram receiveDatagram(int fd, char* buffer, Clock::time_point deadline) {
   }
 }
 
-// The first failure of a batch.
+// The first failure of a batch; `index` is the failed request's.
 struct Failure {
-  const Request* request;
+  size_t index;
   int code;
   std::string extack;
 };
@@ -180,7 +180,7 @@ std::vector<Reply> Socket::send(std::span<const Request> requests) {
     }
     replies[index].code = errorOf(message);
     if (replies[index].code != 0 && !requests[index].tolerates(replies[index].code) && !failure)
-      failure = {&requests[index], replies[index].code, extackOf(message)};
+      failure = {index, replies[index].code, extackOf(message)};
     return index + 1 == requests.size();
   });
   if (failure) fail(failure->code, *failure->request, failure->extack, failure->request - requests.data());
@@ -211,11 +211,11 @@ void Socket::sendAtomic(std::span<const Request> requests) {
     // Number 0 is the frame: the transaction as a whole was refused, and all earlier reports are void.
     const uint32_t index = message.nlmsg_seq - begin;
     const int code = errorOf(message);
-    const Request& request = requests[index == 0 ? 0 : index - 1];
-    if (code != 0 && (index == 0 || !failure)) failure = {&request, code, extackOf(message)};
+    if (code != 0 && (index == 0 || !failure))
+      failure = {index == 0 ? 0 : index - 1, code, extackOf(message)};
     return (index == 0 && code != 0) || index == requests.size();
   });
-  if (failure) fail(failure->code, *failure->request, failure->extack);
+  if (failure) fail(failure->code, requests[failure->index], failure->extack, failure->index);
 }
 
 void Socket::dump(const Request& request, const std::function<void(const nlmsghdr&)>& each,
@@ -233,7 +233,7 @@ void Socket::dump(const Request& request, const std::function<void(const nlmsghd
       interrupted = interrupted || (message.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
       if (message.nlmsg_type == NLMSG_ERROR || message.nlmsg_type == NLMSG_DONE) {
         const int code = errorOf(message);
-        if (code != 0 && !request.tolerates(code)) failure = {&request, code, extackOf(message)};
+        if (code != 0 && !request.tolerates(code)) failure = {0, code, extackOf(message)};
         return true;
       }
       if (!interrupted) each(message);

@@ -10,9 +10,11 @@
 
 namespace fairlead::netns::sysctl {
 
-// Setting is one parameter, as `sysctl -w` takes it but with slashes: a dot may be part of an interface's name.
+// Setting is one parameter, as `sysctl -w` takes it but with slashes: a dot may be part of an interface's
+// name.
 struct Setting {
-  std::string key;    // "net/ipv4/conf/eth0/arp_notify", relative to /proc/sys; "..", empty components are refused
+  std::string
+      key;  // "net/ipv4/conf/eth0/arp_notify", relative to /proc/sys; "..", empty components are refused
   std::string value;
   bool optional = false;  // a kernel without it (IPv6 switched off) is not an error
 };
@@ -21,8 +23,8 @@ struct Setting {
 std::optional<std::string> read(const std::string& key);
 std::optional<std::string> read(const NetNS& ns, const std::string& key);
 
-// set() writes those that differ. The variant with `ns` enters it for the time of the calls only; the calling goroutine
-// must be locked to its thread.
+// set() writes those that differ. The variant with `ns` enters it for the time of the calls only; the calling
+// goroutine must be locked to its thread.
 void set(std::span<const Setting> settings);
 void set(const NetNS& ns, std::span<const Setting> settings);
 
