@@ -183,7 +183,9 @@ std::vector<Reply> Socket::send(std::span<const Request> requests) {
       failure = {index, replies[index].code, extackOf(message)};
     return index + 1 == requests.size();
   });
-  if (failure) fail(failure->code, *failure->request, failure->extack, failure->request - requests.data());
+  if (failure)
+    fail(failure->code, requests[failure->index], failure->extack, failure->index,
+         failure->request - requests.data());
   return replies;
 }
 

@@ -13,8 +13,8 @@ namespace fairlead::netns::sysctl {
 // Setting is one parameter, as `sysctl -w` takes it but with slashes: a dot may be part of an interface's
 // name.
 struct Setting {
-  std::string
-      key;  // "net/ipv4/conf/eth0/arp_notify", relative to /proc/sys; "..", empty components are refused
+  // "net/ipv4/conf/eth0/arp_notify", relative to /proc/sys; ".", ".." and empty components are refused.
+  std::string key;
   std::string value;
   bool optional = false;  // a kernel without it (IPv6 switched off) is not an error
 };
