@@ -56,7 +56,9 @@ std::string vethText(const VethSpec& spec) {
   if (!spec.masterName.empty()) text += " master " + spec.masterName;
   text += " up type veth peer name " + spec.peerName + macText(spec.peerMac) + mtuText(spec.mtu);
   text += queuesText(spec.queues);
-  if (!spec.peerNSPath.empty()) text += " netns " + spec.peerNSPath;
+  const bool unnamed = spec.peerNSPath.empty() && spec.peerNS != nullptr;
+  if (const std::string& path = unnamed ? spec.peerNS->path() : spec.peerNSPath; !path.empty())
+    text += " netns " + path;
   return text;
 }
 

@@ -23,8 +23,8 @@ struct Link {
   int master = 0;     // index of the bridge it is a port of, or 0
   int peerIndex = 0;  // IFLA_LINK: a veth's other end, an index of *its* namespace
   bool up = false;    // IFF_UP, the administrative state
-  bool promisc =
-      false;  // somebody wants promiscuous mode (IFF_PROMISC or IFLA_PROMISCUITY); a bridge does of its ports
+  // Somebody wants promiscuous mode (IFF_PROMISC or IFLA_PROMISCUITY); a bridge does of its ports.
+  bool promisc = false;
   uint8_t operState = 0;        // IFLA_OPERSTATE, RFC 2863; kOperUp is 6
   std::optional<bool> hairpin;  // of a bridge port
 
@@ -47,8 +47,8 @@ struct LinkChange {
   std::optional<std::string> alias;
   std::optional<int> master;  // index; 0 releases
   std::string masterName;     // for the text
-  std::optional<bool>
-      hairpin;  // of a bridge port; not in the request that makes it one (`master`), but after it
+  // Of a bridge port: not in the request that makes it one (`master`), but after that.
+  std::optional<bool> hairpin;
 };
 
 struct BridgeSpec {
@@ -67,7 +67,7 @@ struct VethSpec {
   std::string peerName;  // created in `peerNS` under this name; cannot be created UP (ENOTCONN)
   std::optional<Mac> peerMac;
   const NetNS* peerNS = nullptr;  // null: the socket's own namespace
-  std::string peerNSPath;         // for the text
+  std::string peerNSPath;         // for the text; empty: the path of `peerNS`
 };
 
 namespace link {

@@ -183,9 +183,7 @@ std::vector<Reply> Socket::send(std::span<const Request> requests) {
       failure = {index, replies[index].code, extackOf(message)};
     return index + 1 == requests.size();
   });
-  if (failure)
-    fail(failure->code, requests[failure->index], failure->extack, failure->index,
-         failure->request - requests.data());
+  if (failure) fail(failure->code, requests[failure->index], failure->extack, failure->index);
   return replies;
 }
 
