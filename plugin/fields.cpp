@@ -2,13 +2,13 @@
 #include <utility>
 
 #include "plugin/json.h"
+#include "plugin/text.h"
 
 namespace fairlead::plugin {
 namespace {
 
 bool sameKey(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
+  return std::ranges::equal(a, b, {}, lowerCase, lowerCase);
 }
 
 // kind() is Go's word for what a JSON value is.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "plugin/call.h"
@@ -16,12 +17,20 @@ struct Outcome {
   std::string err;
 };
 
-// run() carries out one call by the rules of the CNI specification, section "Execution Protocol", in the order in which
-// the reference skeleton applies them. `readInput` is called at most once, and not for VERSION. Never throws.
+// run() carries out one call by the rules of the CNI specification, section "Execution Protocol", in the
+// order in which the reference skeleton applies them. `readInput` is called at most once, and not for
+// VERSION. Never throws.
 Outcome run(const Plugin& plugin, const Environment& env, const std::function<std::string()>& readInput);
 
-// serve() is run() on the process's own environment, standard input and standard output. Returns the exit status.
+// serve() is run() on the process's own environment, standard input and standard output. Returns the exit
+// status.
 int serve(const Plugin& plugin);
+
+// dispatch() hands a checked call to the plugin, after the checks that need both: the version, and that ADD
+// and DEL are not about the host's own namespace. The result is ADD's. Throws CniError only: any other
+// std::exception becomes code 999 with its text, and a failure without details gets the call's (plugin,
+// network, container, interface).
+std::optional<Result> dispatch(const Plugin& plugin, const Call& call);
 
 // makeCall() checks the environment and the configuration for a verb and builds the Call. Throws CniError.
 Call makeCall(const Environment& env, std::string input);

@@ -19,4 +19,7 @@ std::string join(const Range& items, std::string_view separator) {
   return out;
 }
 
+// lowerCase() is for ASCII; no locale has a say.
+constexpr char lowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+
 }  // namespace fairlead::plugin
