@@ -7,6 +7,7 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <concepts>
@@ -19,6 +20,7 @@
 #include <utility>
 
 #include "netns/error.h"
+#include "netns/ip.h"
 #include "netns/netlink.h"
 
 namespace fairlead::netns {
@@ -139,6 +141,15 @@ class Attributes {
  private:
   std::array<nlattr*, Max + 1> found_{};
 };
+
+// toIP() reads an address of either family, in network order; nullopt when the size is neither's.
+inline std::optional<IP> toIP(std::span<const uint8_t> bytes) {
+  if (bytes.size() == 4) return IP::v4({bytes[0], bytes[1], bytes[2], bytes[3]});
+  if (bytes.size() != 16) return std::nullopt;
+  std::array<uint8_t, 16> sixteen{};
+  std::ranges::copy(bytes, sixteen.begin());
+  return IP::v6(sixteen);
+}
 
 // eachNested() calls f with every attribute inside `nest`, in order.
 template <class F>

@@ -116,6 +116,13 @@ Datagram receiveDatagram(int fd, char* buffer, Clock::time_point deadline) {
   }
 }
 
+// typeable() quotes what a shell would take apart: the braces and semicolons of nft.
+std::string typeable(const std::string& text) {
+  constexpr std::string_view kNft = "nft ";
+  if (!text.starts_with(kNft) || text.find_first_of("{;\"") == text.npos) return text;
+  return "nft '" + text.substr(kNft.size()) + '\'';
+}
+
 // The first failure of a batch; `index` is the failed request's.
 struct Failure {
   size_t index;
@@ -246,7 +253,7 @@ void Socket::dump(const Request& request, const std::function<void(const nlmsghd
 }
 
 void Socket::fail(int code, const Request& request, std::string extack, size_t index) const {
-  throw Error(code, commandIn(path_, request.text()), std::move(extack), index);
+  throw Error(code, commandIn(path_, typeable(request.text())), std::move(extack), index);
 }
 
 uint32_t Socket::transmit(std::vector<char>& bytes, size_t acked, const Request& request) {

@@ -11,6 +11,10 @@
 #include "netns/ip.h"
 #include "netns/netlink.h"
 
+namespace fairlead::netns {
+class Message;
+}
+
 namespace fairlead::netns::nft {
 
 // The family of a table, numbered as the kernel does (NFPROTO_*).
@@ -21,7 +25,7 @@ struct Table {
   std::string name;
 };
 
-// BaseChain is where a chain hangs in the kernel.
+// Hook is where a chain hangs in the kernel.
 struct Hook {
   std::string type;  // "nat", "filter"
   std::string hook;  // "prerouting", "input", "forward", "output", "postrouting"
@@ -84,6 +88,8 @@ class Transaction {
   bool empty() const { return requests_.empty(); }
 
  private:
+  Transaction& add(Message& message, const std::string& command);
+
   Table table_;
   std::vector<Request> requests_;
 };

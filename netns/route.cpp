@@ -18,15 +18,6 @@ constexpr int kPointToPoint = 31;
 
 int familyOf(const IP& ip) { return ip.isV4() ? AF_INET : AF_INET6; }
 
-// toIP() reads an address of either family; nullopt when it has neither's size.
-std::optional<IP> toIP(std::span<const uint8_t> bytes) {
-  if (bytes.size() == 4) return IP::v4({bytes[0], bytes[1], bytes[2], bytes[3]});
-  if (bytes.size() != 16) return std::nullopt;
-  std::array<uint8_t, 16> sixteen{};
-  std::ranges::copy(bytes, sixteen.begin());
-  return IP::v6(sixteen);
-}
-
 // dumpAll() collects what `parse` makes of each object of a dump.
 template <class T, class Parse>
 std::vector<T> dumpAll(Socket& socket, const Request& request, const Parse& parse) {
