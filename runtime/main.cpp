@@ -1,8 +1,5 @@
-// The program's entry: kept in an object of its own, so that a program with its own main can link the rest.
+// The program's entry, in an object of its own: a program that has its own main links the rest and calls
+// runMain().
 #include "runtime/runtime.h"
 
-namespace fairlead::runtime {
-int runMain(int argc, char** argv);
-}  // namespace fairlead::runtime
-
-int main(int argc, char** argv) { return fairlead::runtime::runMain(argc, argv); }
+int main(int argc, char** argv) { fairlead::runtime::runMain(argc, argv); }

@@ -1,0 +1,83 @@
+#include "runtime/context.h"
+
+#include <cxxabi.h>
+#include <pthread.h>
+
+#include <cerrno>
+
+namespace fairlead::runtime {
+namespace {
+
+// What fairleadSwitch() pops, lowest address first: r15 r14 r13 r12 rbx rbp, then the address to continue at.
+constexpr size_t kSavedWords = 7;
+constexpr size_t kEntryWord = 3;     // r12: the function that fairleadEntry() calls
+constexpr size_t kContinueWord = 6;  // the return address
+
+}  // namespace
+
+void prepareContext(Context& c, [[maybe_unused]] void* low, void* high, void (*entry)()) {
+  // fairleadEntry() is reached by a jump with the stack pointer just above the saved words: 16-byte aligned
+  // there.
+  auto* top = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(high) & ~uintptr_t{15});
+  void** frame = top - kSavedWords;
+  for (size_t i = 0; i < kSavedWords; ++i) frame[i] = nullptr;
+  frame[kEntryWord] = reinterpret_cast<void*>(entry);
+  frame[kContinueWord] = reinterpret_cast<void*>(&fairleadEntry);
+  c = Context{};
+  c.sp = frame;
+#if defined(__SANITIZE_ADDRESS__)
+  c.stackLow = low;
+  c.stackSize = static_cast<size_t>(static_cast<char*>(high) - static_cast<char*>(low));
+#endif
+#if defined(__SANITIZE_THREAD__)
+  c.fiber = __tsan_create_fiber(0);
+#endif
+}
+
+ThreadState adoptThread([[maybe_unused]] Context& c) {
+#if defined(__SANITIZE_ADDRESS__)
+  pthread_attr_t attributes;
+  void* low = nullptr;
+  size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+  }
+  c.stackLow = low;
+  c.stackSize = size;
+#endif
+#if defined(__SANITIZE_THREAD__)
+  c.fiber = __tsan_get_current_fiber();
+#endif
+  return {.exceptions = reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()), .error = &errno};
+}
+
+// Not instrumented: between telling ThreadSanitizer of the switch and the switch itself no instrumented
+// function may begin or end, or it would do so on the other fiber's shadow stack.
+[[gnu::noinline, gnu::no_sanitize("thread")]] void switchContext(Context& from, Context& to,
+                                                                 const ThreadState& here,
+                                                                 [[maybe_unused]] bool dying) {
+  from.exceptions = *here.exceptions;
+  from.error = *here.error;
+  *here.exceptions = to.exceptions;
+  *here.error = to.error;
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(dying ? nullptr : &from.fakeStack, to.stackLow, to.stackSize);
+#endif
+#if defined(__SANITIZE_THREAD__)
+  __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+  fairleadSwitch(&from.sp, to.sp);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(from.fakeStack, nullptr, nullptr);
+#endif
+}
+
+void retireContext([[maybe_unused]] Context& c) {
+#if defined(__SANITIZE_THREAD__)
+  if (c.fiber != nullptr) __tsan_destroy_fiber(c.fiber);
+  c.fiber = nullptr;
+#endif
+}
+
+}  // namespace fairlead::runtime

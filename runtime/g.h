@@ -1,0 +1,54 @@
+// Internal: G, a goroutine. See gmp.h for the two other letters and the lock order.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/context.h"
+
+namespace fairlead::runtime {
+
+struct M;
+
+enum class GStatus : uint8_t {
+  Dead,      // on a free list, or being made or buried; has a stack, no life
+  Runnable,  // on exactly one run queue, in a P's runnext, or handed to an M as M::nextg or through its
+             // locked pair
+  Running,   // owned by G::m, which holds a P
+  Syscall,   // owned by G::m, inside a BlockingSection; the P it had may be taken away at any moment
+  Waiting,   // on no queue; what will make it ready is said by waitReason
+};
+
+enum class WaitReason : uint8_t {
+  None,
+  ChanReceive,
+  ChanReceiveNil,
+  ChanSend,
+  ChanSendNil,
+  MutexLock,
+  WaitGroupWait,
+  Sleep
+};
+
+// G lives at the top of the stack that belongs to it for good: one page holds the record, the closure and the
+// first frames. Records are reused and never unmapped, so a late reader finds a stale goroutine, not a hole.
+//
+// Written by the one who owns the goroutine, as its status says: its M while Running or in Syscall; the waker
+// once it has taken it off its wait list; the one who took it off a run queue. Atomics are those that a dump
+// may read meanwhile.
+struct G {
+  Context context;
+  char* stackLow = nullptr;   // lowest usable address, above the guard; nullptr: main, on the OS stack
+  char* stackHigh = nullptr;  // where the first frame may begin, below the closure and this record
+  std::atomic<uint64_t> goid{0};
+  uint64_t parent = 0;  // goid of the one that called go()
+  std::atomic<GStatus> status{GStatus::Dead};
+  std::atomic<WaitReason> waitReason{WaitReason::None};
+  M* m = nullptr;                    // Running, Syscall: who runs it
+  std::atomic<M*> lockedm{nullptr};  // wired to that M by lockOSThread
+  G* schedlink = nullptr;            // in the queue or free list that holds it
+  void (*entry)(void*) = nullptr;    // what go() was given: runs and destroys the closure
+  void* closure = nullptr;
+};
+
+}  // namespace fairlead::runtime

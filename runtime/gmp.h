@@ -1,0 +1,175 @@
+// Internal: M, P and the scheduler's state; G is in g.h. The functions are grouped by the file that defines
+// them.
+//
+// Lock order: every lock of the runtime is a leaf (none is taken while another is held), with one exception:
+// checkdead runs under Sched::lock and ends the process. gopark's unlock callback releases the lock of what
+// is waited for after the goroutine has left its stack.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/g.h"
+#include "runtime/lock.h"
+#include "runtime/note.h"
+#include "runtime/runq.h"
+
+namespace fairlead::runtime {
+
+struct P;
+
+// ThreadRequest asks for a new OS thread. Lives until the thread has begun.
+struct ThreadRequest {
+  void* (*start)(void*) = nullptr;
+  void* arg = nullptr;
+  ThreadRequest* next = nullptr;  // in the template thread's list
+};
+
+// UnlockFn is what gopark runs once the goroutine has left its stack and may be made ready by others.
+using UnlockFn = void (*)(G*, void*);
+
+// M is an OS thread that runs goroutines. Fields are its own thread's unless they say otherwise. Records are
+// reused and never freed: a waker may still look at the note of a thread that has just gone.
+struct M {
+  Context g0;  // the scheduler loop, on the thread's own stack; m0's is elsewhere, and made on first need
+  ThreadState thread;
+  G* curg = nullptr;      // the goroutine on this thread, nullptr in the scheduler loop
+  P* p = nullptr;         // nullptr: idle, or inside a BlockingSection
+  P* oldp = nullptr;      // inside a BlockingSection: the P to come back to
+  P* nextp = nullptr;     // written by the waker before it wakes `note`
+  G* nextg = nullptr;     // likewise: the goroutine to run first
+  bool spinning = false;  // counted in Sched::nmspinning; written by the waker before it wakes `note`
+  bool exiting = false;   // its goroutine ended locked: the thread ends
+  bool hasg0 = false;     // false only for m0 until it needs one
+  uint32_t syscallDepth = 0;
+  Note note;  // sleeps here when idle and when its locked goroutine cannot run
+  std::atomic<G*> lockedg{nullptr};
+  std::atomic<uint32_t> lockedExt{
+      0};  // lockOSThread calls not yet undone; stays non-zero until the thread is gone
+  UnlockFn afterSwitch = nullptr;  // to be run by whoever continues on this thread after a switch
+  G* afterG = nullptr;
+  void* afterArg = nullptr;
+  M* schedlink = nullptr;  // in Sched::midle or Sched::mfree
+  ThreadRequest request;
+  void* altStack = nullptr;
+};
+
+enum class PStatus : uint8_t {
+  Idle,     // in Sched::pidle, or on its way between two owners; its queue is empty when in the list
+  Running,  // owned by the M that has it in M::p
+  Syscall,  // the M that left it may have it back, anyone who wins the exchange may have it instead
+};
+
+// P is the right to run goroutines and the queue of those that wait for it. Fields are the owner's unless
+// atomic.
+struct alignas(64) P {
+  static constexpr uint32_t kGoidBatch = 16;
+
+  uint32_t id = 0;
+  std::atomic<PStatus> status{PStatus::Idle};
+  std::atomic<uint32_t> switches{0};     // goroutines run; thieves and sysmon compare it
+  std::atomic<uint32_t> syscalltick{0};  // BlockingSections entered
+  uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked
+  std::atomic<int32_t> alive{0};         // goroutines born here less those that died here
+  uint32_t schedtick = 0;                // time slices begun
+  uint32_t inherited = 0;                // goroutines run in this slice through runnext
+  uint32_t random = 0;
+  uint64_t goid = 0;  // goids reserved for this P: [goid, goidEnd)
+  uint64_t goidEnd = 0;
+  G* gfree = nullptr;
+  uint32_t gfreeCount = 0;
+  P* link = nullptr;  // in Sched::pidle
+  RunQueue runq;
+};
+
+// Sched is what all Ms share. `lock` guards what has no note of its own.
+struct Sched {
+  Lock lock;
+  M* midle = nullptr;  // last in, first out: the warmest thread first
+  int nmidle = 0;
+  int nmidlelocked = 0;  // Ms whose locked goroutine waits; may be -1 for a moment when the waker is quicker
+  int mcount = 1;        // Ms that can run goroutines, also those being started
+  M* mfree = nullptr;
+  P* pidle = nullptr;  // last in, first out
+  G* gfree = nullptr;
+  uint32_t gfreeCount = 0;
+  GQueue runq;
+
+  std::atomic<uint32_t> npidle{0};     // written under lock
+  std::atomic<uint32_t> runqsize{0};   // written under lock
+  std::atomic<int32_t> nmspinning{0};  // see the protocol in sched.cpp
+  std::atomic<uint64_t> goidgen{1};    // last goid given out; main has 1
+  std::atomic<bool> multi{false};  // a second goroutine has been made: set once, by the only thread there is
+  P** allp = nullptr;              // written before a second thread exists
+  uint32_t nprocs = 1;
+};
+
+extern Sched sched;
+extern M m0;
+extern G mainG;
+
+// ---- tls.cpp: the only thread_local there is. Never inlined: a cached address would be another thread's
+// after a park.
+M* getm();        // fatal on a thread that the runtime did not make, and before main
+M* getmOrNull();  // nullptr there
+void setm(M* m);
+
+// ---- sched.cpp
+void gopark(UnlockFn unlock, void* arg, WaitReason reason);
+void goready(G* gp);
+void submit(M* m, G* gp);  // puts a goroutine that has become runnable where it will run soonest
+void switchAway(M* m, G* gp, UnlockFn after, void* arg,
+                bool dying);             // leaves gp's stack; returns when it runs again
+void arrive();                           // first thing after every switch
+void schedule(M* m);                     // the loop on g0; returns when the thread must end
+void resume(M* m, G* gp, bool inherit);  // books gp as what m runs now
+bool workExists();
+uint32_t fastrand(P* p);
+
+// ---- idle.cpp: Ms and Ps that have nothing to do, and how they get something
+void startm(P* p, bool spinning, G* gp);
+void stopm(M* m);
+void handoffp(P* p);
+void wakep();
+void acquirep(M* m, P* p);
+P* releasep(M* m);
+P* pidleget();        // sched.lock held
+void pidleput(P* p);  // sched.lock held
+M* mget();            // sched.lock held
+void globrunqput(G* gp);
+void globrunqputBatch(GQueue& batch);
+G* globrunqget(P* p, uint32_t limit);
+void checkdead();  // sched.lock held
+
+// ---- proc.cpp: birth and death of goroutines and of the process
+void schedinit();
+G* gget(P* p);
+void gput(P* p, G* gp);
+[[noreturn]] void goroutineEntry();
+[[noreturn]] void exitProcess(int status);
+
+// ---- thread.cpp: birth and death of Ms
+void newm(P* p, bool spinning, G* gp);
+void newThread(ThreadRequest& request);
+void startThread(ThreadRequest& request);  // on a clean thread only: the new one copies what its creator is
+void ensureg0(M* m);
+
+// ---- lockthread.cpp
+void stoplockedm(M* m);
+void startlockedm(M* m, G* gp);
+bool handToLocked(G* gp);
+void newThreadFromTemplate(ThreadRequest& request);
+
+// ---- syscall.cpp
+void entersyscall();
+void entersyscallblock();
+void exitsyscall();
+
+// ---- sysmon.cpp
+void noteBlocking(P* p);  // p's M is about to block and keeps p reserved
+void wakeSysmonIfNeeded();
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,158 @@
+// Idle threads and idle Ps, the global queue, and the question whether anything can still happen.
+#include <utility>
+
+#include "runtime/fatal.h"
+#include "runtime/gmp.h"
+#include "runtime/runtime.h"
+#include "runtime/timer.h"
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr int kMaxThreads = 10'000;
+
+void mput(M* m) {
+  m->schedlink = std::exchange(sched.midle, m);
+  ++sched.nmidle;
+  checkdead();
+}
+
+}  // namespace
+
+M* mget() {
+  M* m = sched.midle;
+  if (m == nullptr) return nullptr;
+  sched.midle = m->schedlink;
+  --sched.nmidle;
+  return m;
+}
+
+P* pidleget() {
+  P* p = sched.pidle;
+  if (p == nullptr) return nullptr;
+  sched.pidle = p->link;
+  sched.npidle.fetch_sub(1, std::memory_order_seq_cst);
+  return p;
+}
+
+void pidleput(P* p) {
+  if (!p->runq.empty()) fatal("pidleput: P has non-empty run queue");
+  p->link = std::exchange(sched.pidle, p);
+  sched.npidle.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void acquirep(M* m, P* p) {
+  if (p == nullptr || m->p != nullptr || p->status.load(std::memory_order_relaxed) != PStatus::Idle) {
+    fatal("acquirep: inconsistent P");
+  }
+  p->status.store(PStatus::Running, std::memory_order_relaxed);
+  m->p = p;
+}
+
+P* releasep(M* m) {
+  P* p = std::exchange(m->p, nullptr);
+  if (p == nullptr || p->status.load(std::memory_order_relaxed) != PStatus::Running)
+    fatal("releasep: inconsistent P");
+  p->status.store(PStatus::Idle, std::memory_order_relaxed);
+  return p;
+}
+
+void globrunqput(G* gp) {
+  sched.lock.lock();
+  sched.runq.push(gp);
+  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
+  sched.lock.unlock();
+}
+
+void globrunqputBatch(GQueue& batch) {
+  if (batch.empty()) return;
+  sched.lock.lock();
+  sched.runq.append(batch);
+  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
+  sched.lock.unlock();
+}
+
+// globrunqget() takes p's share of the global queue, at most `limit`: returns the first and puts the rest on
+// p's ring.
+G* globrunqget(P* p, uint32_t limit) {
+  GQueue rest;
+  sched.lock.lock();
+  uint32_t n = std::min({limit, sched.runq.size(), sched.runq.size() / sched.nprocs + 1});
+  G* gp = sched.runq.pop();
+  while (gp != nullptr && --n > 0) rest.push(sched.runq.pop());
+  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
+  sched.lock.unlock();
+  GQueue overflow;  // stays empty: the ring was empty, or n was 1
+  while (G* next = rest.pop()) p->runq.put(next, false, overflow);
+  return gp;
+}
+
+// startm() has `p` run by an idle M, or by a new one: spinning, which the caller has counted, or with gp
+// first.
+void startm(P* p, bool spinning, G* gp) {
+  sched.lock.lock();
+  M* m = mget();
+  // Counted before the lock is let go: checkdead must not take the moment until it runs for the end of all
+  // things.
+  const int count = m == nullptr ? ++sched.mcount : 0;
+  sched.lock.unlock();
+  if (count > kMaxThreads) fatal("thread exhaustion", "runtime: program exceeds 10000-thread limit\n");
+  if (m == nullptr) return newm(p, spinning, gp);
+  m->spinning = spinning;
+  m->nextp = p;
+  m->nextg = gp;
+  if (!m->note.wake()) fatal("startm: m has p");
+}
+
+// stopm() puts the thread to sleep until somebody has given it a P.
+void stopm(M* m) {
+  sched.lock.lock();
+  mput(m);
+  sched.lock.unlock();
+  m->note.sleep();
+  acquirep(m, std::exchange(m->nextp, nullptr));
+}
+
+// handoffp() finds a use for the P of an M that is about to block. While somebody spins, that one will find
+// the work: starting another thread for it would make three of two.
+void handoffp(P* p) {
+  if (!p->runq.empty() && sched.nmspinning.load(std::memory_order_relaxed) == 0)
+    return startm(p, false, nullptr);
+  GQueue work;
+  p->runq.drainTo(work);
+  globrunqputBatch(work);
+  sched.lock.lock();
+  pidleput(p);
+  sched.lock.unlock();
+  fullFence();
+  if (workExists() || timers.wantKeeper()) wakep();
+}
+
+// wakep() starts one spinning M if a P is idle and nobody spins: see the protocol in sched.cpp. The loop
+// covers those who saw our count, relied on us, and published after we had looked for a P in vain.
+void wakep() {
+  fullFence();
+  for (;;) {
+    if (sched.npidle.load(std::memory_order_seq_cst) == 0) return wakeSysmonIfNeeded();
+    int32_t none = 0;
+    if (!sched.nmspinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
+    sched.lock.lock();
+    P* p = pidleget();
+    sched.lock.unlock();
+    if (p != nullptr) return startm(p, true, nullptr);
+    sched.nmspinning.fetch_sub(1, std::memory_order_seq_cst);
+    fullFence();
+    if (!workExists()) return;
+  }
+}
+
+// checkdead() ends the program when no M runs or ever will. Called whenever one more has gone to sleep.
+void checkdead() {
+  const int running = sched.mcount - sched.nmidle - sched.nmidlelocked;
+  if (running > 0 || timers.pending()) return;
+  if (running < 0) fatal("checkdead: inconsistent counts");
+  if (numGoroutine() == 0) fatalDeadlock("no goroutines (main called runtime.Goexit) - deadlock!");
+  fatalDeadlock("all goroutines are asleep - deadlock!");
+}
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,138 @@
+// Goroutines wired to their thread.
+//
+// Between a goroutine and the thread it has locked there are two pointers, G::lockedm and M::lockedg, and a
+// count on the M. A locked goroutine that parks puts its own thread to sleep where it is (stoplockedm); who
+// makes it ready wakes that thread with an idle P (handToLocked) or, when there is none, queues it like any
+// other, and the M that then picks it from the queue gives away its own P (startlockedm).
+//
+// A locked thread may be in another network namespace or working directory, and the kernel gives a new thread
+// whatever its creator has. So a locked thread never makes one: the template thread does, which is started
+// before the first such need, while by the contract of startTemplateThread() its creator is still clean, and
+// which does nothing else.
+#include <unistd.h>
+
+#include <limits>
+#include <utility>
+
+#include "runtime/fatal.h"
+#include "runtime/gmp.h"
+#include "runtime/panic.h"
+#include "runtime/runtime.h"
+
+namespace fairlead::runtime {
+namespace {
+
+struct Template {
+  Lock lock;
+  ThreadRequest* requests = nullptr;  // under lock
+  bool waiting = false;               // under lock: the note must be set
+  Note note;
+  std::atomic<bool> started{false};
+  ThreadRequest self;
+};
+
+constinit Template templateThread;
+
+void* templateLoop(void*) {
+  for (;;) {
+    templateThread.lock.lock();
+    ThreadRequest* requests = std::exchange(templateThread.requests, nullptr);
+    templateThread.waiting = requests == nullptr;
+    templateThread.lock.unlock();
+    if (requests == nullptr) templateThread.note.sleep();
+    while (requests != nullptr) startThread(*std::exchange(requests, requests->next));
+  }
+}
+
+// lockTarget() is the M that a lock of the caller concerns: during static initialisation the startup
+// thread's.
+M* lockTarget() {
+  if (M* m = getmOrNull()) return m;
+  if (mainG.status.load(std::memory_order_relaxed) != GStatus::Dead || gettid() != getpid()) {
+    fatal("lockOSThread: called on a thread that is not the runtime's");
+  }
+  return &m0;
+}
+
+}  // namespace
+
+void lockOSThread() {
+  M* m = lockTarget();
+  const uint32_t count = m->lockedExt.load(std::memory_order_relaxed);
+  if (count == std::numeric_limits<uint32_t>::max()) throw Panic("LockOSThread nesting overflow");
+  m->lockedExt.store(count + 1, std::memory_order_relaxed);
+  if (G* gp = m->curg; gp != nullptr) {  // before main there is no goroutine yet: runMain makes the link
+    m->lockedg.store(gp, std::memory_order_relaxed);
+    gp->lockedm.store(m, std::memory_order_relaxed);
+  }
+}
+
+void unlockOSThread() {
+  M* m = lockTarget();
+  const uint32_t count = m->lockedExt.load(std::memory_order_relaxed);
+  if (count == 0) return;
+  m->lockedExt.store(count - 1, std::memory_order_relaxed);
+  if (G* gp = m->curg; gp != nullptr && count == 1) {
+    m->lockedg.store(nullptr, std::memory_order_relaxed);
+    gp->lockedm.store(nullptr, std::memory_order_relaxed);
+  }
+}
+
+void startTemplateThread() {
+  if (templateThread.started.exchange(true)) return;
+  templateThread.self = {.start = templateLoop};
+  startThread(templateThread.self);
+}
+
+void newThreadFromTemplate(ThreadRequest& request) {
+  startTemplateThread();
+  templateThread.lock.lock();
+  request.next = std::exchange(templateThread.requests, &request);
+  const bool wake = std::exchange(templateThread.waiting, false);
+  templateThread.lock.unlock();
+  if (wake && !templateThread.note.wake()) fatal("template thread woken twice");
+}
+
+// stoplockedm() sleeps until m's goroutine may run again, on the stack of that goroutine.
+void stoplockedm(M* m) {
+  G* gp = m->curg;
+  if (m->lockedg.load(std::memory_order_relaxed) != gp || gp->lockedm.load(std::memory_order_relaxed) != m) {
+    fatal("stoplockedm: inconsistent locking");
+  }
+  if (m->p != nullptr) handoffp(releasep(m));
+  sched.lock.lock();
+  ++sched.nmidlelocked;
+  checkdead();
+  sched.lock.unlock();
+  m->note.sleep();
+  if (gp->status.load(std::memory_order_relaxed) != GStatus::Runnable) fatal("stoplockedm: not runnable");
+  acquirep(m, std::exchange(m->nextp, nullptr));
+  resume(m, gp, false);
+}
+
+// startlockedm() gives m's P to the thread of gp, which m picked from a queue but must not run.
+void startlockedm(M* m, G* gp) {
+  M* locked = gp->lockedm.load(std::memory_order_relaxed);
+  if (locked == m) fatal("startlockedm: locked to me");
+  sched.lock.lock();
+  --sched.nmidlelocked;
+  sched.lock.unlock();
+  locked->nextp = releasep(m);
+  if (!locked->note.wake()) fatal("startlockedm: m has p");
+}
+
+// handToLocked() wakes the thread of gp with an idle P. Returns false when there is none.
+bool handToLocked(G* gp) {
+  if (sched.npidle.load(std::memory_order_relaxed) == 0) return false;
+  sched.lock.lock();
+  P* p = pidleget();
+  if (p != nullptr) --sched.nmidlelocked;
+  sched.lock.unlock();
+  if (p == nullptr) return false;
+  M* locked = gp->lockedm.load(std::memory_order_relaxed);
+  locked->nextp = p;
+  if (!locked->note.wake()) fatal("handToLocked: m has p");
+  return true;
+}
+
+}  // namespace fairlead::runtime

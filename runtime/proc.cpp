@@ -1,0 +1,249 @@
+// Birth and death of goroutines, and of the process.
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "runtime/fatal.h"
+#include "runtime/gmp.h"
+#include "runtime/runtime.h"
+#include "runtime/stack.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace fairlead::runtime {
+
+constinit Sched sched;
+constinit M m0;
+constinit G mainG;
+
+namespace {
+
+constinit P p0;
+constinit P* firstP = &p0;
+constexpr uint32_t kMaxProcs = 1024;
+constexpr uint32_t kGfreeMax = 64;  // a P's free goroutines; half of them move when there are more or none
+
+// Goexit is what goexit() throws: it unwinds the goroutine to its entry. Swallowed on the way, by a catch
+// (...) that does not rethrow, the goroutine would go on as if nothing had been asked of it; the destructor
+// notices.
+class Goexit {
+ public:
+  Goexit() = default;
+  Goexit(Goexit&&) = delete;
+  ~Goexit() {
+    if (!arrived_) fatal("goexit: swallowed by a catch (...) that does not rethrow");
+  }
+  void arrive() { arrived_ = true; }
+
+ private:
+  bool arrived_ = false;
+};
+
+uint32_t procsWanted() {
+  if (const char* text = std::getenv("FAIRLEAD_MAXPROCS")) {
+    uint32_t n = 0;
+    const char* end = text + std::strlen(text);
+    const auto [rest, error] = std::from_chars(text, end, n);
+    if (error == std::errc{} && rest == end && n > 0) return std::min(n, kMaxProcs);
+  }
+  return 0;
+}
+
+uint32_t cpusAllowed() {
+  cpu_set_t cpus;
+  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return std::clamp(static_cast<uint32_t>(CPU_COUNT(&cpus)), 1U, kMaxProcs);
+}
+
+uint64_t nextGoid(P* p) {
+  if (p->goid == p->goidEnd) {
+    p->goid = sched.goidgen.fetch_add(P::kGoidBatch, std::memory_order_relaxed) + 1;
+    p->goidEnd = p->goid + P::kGoidBatch;
+  }
+  return p->goid++;
+}
+
+void countAlive(P* p, int32_t change) {
+  p->alive.store(p->alive.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+}
+
+// moveFree() moves up to n goroutines from one free list to another.
+void moveFree(G*& from, uint32_t& fromCount, G*& to, uint32_t& toCount, uint32_t n) {
+  for (; n > 0 && from != nullptr; --n) {
+    G* gp = std::exchange(from, from->schedlink);
+    gp->schedlink = std::exchange(to, gp);
+    --fromCount;
+    ++toCount;
+  }
+}
+
+// bury() is what is left to do for a goroutine once its stack has been left for good.
+void bury(G* gp, void*) {
+  M* m = getm();
+  gp->status.store(GStatus::Dead, std::memory_order_relaxed);
+  if (gp->lockedm.exchange(nullptr, std::memory_order_relaxed) != nullptr) m->lockedg.store(nullptr);
+  countAlive(m->p, -1);
+  if (gp == &mainG) return;
+  retireContext(gp->context);
+  gput(m->p, gp);
+}
+
+[[noreturn]] void die() {
+  M* m = getm();
+  m->exiting = m->lockedExt.load(std::memory_order_relaxed) != 0;
+  switchAway(m, m->curg, bury, nullptr, true);
+  fatal("goexit: dead goroutine runs");
+}
+
+}  // namespace
+
+// schedinit() prepares for a second goroutine; until then a program pays for none of it.
+void schedinit() {
+  const uint32_t n = static_cast<uint32_t>(maxProcs());
+  if (n > 1) {
+    auto** all = new P*[n];
+    P* rest = new P[n - 1];
+    all[0] = &p0;
+    for (uint32_t i = 1; i < n; ++i) all[i] = &rest[i - 1];
+    for (uint32_t i = n - 1; i > 0; --i) {
+      all[i]->id = i;
+      pidleput(all[i]);
+    }
+    sched.allp = all;
+    sched.nprocs = n;
+  }
+  for (uint32_t i = 0; i < n; ++i) sched.allp[i]->random = 0x9E3779B9U * (i + 1);
+  Note::allowSpinning(cpusAllowed() > 1);
+  installFaultHandler();
+  m0.altStack = installAltStack();
+  sched.multi.store(true, std::memory_order_release);
+}
+
+G* gget(P* p) {
+  if (p->gfree == nullptr && sched.multi.load(std::memory_order_relaxed)) {
+    sched.lock.lock();
+    moveFree(sched.gfree, sched.gfreeCount, p->gfree, p->gfreeCount, kGfreeMax / 2);
+    sched.lock.unlock();
+  }
+  if (p->gfree == nullptr) return newStack();
+  --p->gfreeCount;
+  return std::exchange(p->gfree, p->gfree->schedlink);
+}
+
+void gput(P* p, G* gp) {
+  gp->schedlink = std::exchange(p->gfree, gp);
+  if (++p->gfreeCount < kGfreeMax) return;
+  sched.lock.lock();
+  moveFree(p->gfree, p->gfreeCount, sched.gfree, sched.gfreeCount, kGfreeMax / 2);
+  sched.lock.unlock();
+}
+
+void goroutineEntry() {
+  enteredContext();
+  arrive();
+  G* gp = getm()->curg;
+  try {
+    gp->entry(gp->closure);
+  } catch (Goexit& exit) {
+    exit.arrive();
+  }
+  die();
+}
+
+namespace detail {
+
+void goNil() { fatal("go of nil func value"); }
+
+Spawn::Spawn(size_t size, size_t align) {
+  if (!sched.multi.load(std::memory_order_relaxed)) {
+    getm();
+    schedinit();
+  }
+  M* m = getm();
+  if (m->p == nullptr) fatal("runtime: go inside a BlockingSection");
+  gp_ = gget(m->p);
+  const auto top = reinterpret_cast<uintptr_t>(gp_->stackHigh) - size;
+  closure_ = reinterpret_cast<void*>(top & ~(uintptr_t{align} - 1));
+}
+
+Spawn::~Spawn() {
+  if (gp_ != nullptr) gput(getm()->p, gp_);
+}
+
+void Spawn::start(void (*entry)(void*)) {
+  M* m = getm();
+  G* gp = std::exchange(gp_, nullptr);
+  gp->entry = entry;
+  gp->closure = closure_;
+  gp->goid.store(nextGoid(m->p), std::memory_order_relaxed);
+  gp->parent = m->curg->goid.load(std::memory_order_relaxed);
+  prepareContext(gp->context, gp->stackLow, closure_, goroutineEntry);
+  gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  countAlive(m->p, 1);
+  submit(m, gp);
+}
+
+}  // namespace detail
+
+void goexit() { throw Goexit(); }
+
+uint64_t goid() { return getm()->curg->goid.load(std::memory_order_relaxed); }
+
+int threadId() { return gettid(); }
+
+int numGoroutine() {
+  int n = 0;
+  for (uint32_t i = 0; i < sched.nprocs; ++i) n += sched.allp[i]->alive.load(std::memory_order_relaxed);
+  return n;
+}
+
+int maxProcs() {
+  if (sched.multi.load(std::memory_order_relaxed)) return static_cast<int>(sched.nprocs);
+  const uint32_t wanted = procsWanted();
+  return static_cast<int>(wanted != 0 ? wanted : cpusAllowed());
+}
+
+void exitProcess(int status) {
+  waitIfDying();
+  std::fflush(nullptr);
+#if defined(__SANITIZE_ADDRESS__)
+  __lsan_do_leak_check();
+#endif
+  // Not exit(): other threads still run goroutines, and destructors of statics would pull the rug from under
+  // them.
+  _exit(status);
+}
+
+void runMain(int argc, char** argv) {
+  setm(&m0);
+  m0.thread = adoptThread(mainG.context);
+  m0.curg = &mainG;
+  m0.p = &p0;
+  p0.status.store(PStatus::Running, std::memory_order_relaxed);
+  sched.allp = &firstP;
+  mainG.m = &m0;
+  mainG.goid.store(1, std::memory_order_relaxed);
+  mainG.status.store(GStatus::Running, std::memory_order_relaxed);
+  countAlive(&p0, 1);
+  if (m0.lockedExt.load(std::memory_order_relaxed) != 0) {
+    m0.lockedg.store(&mainG);
+    mainG.lockedm.store(&m0);
+  }
+  installPanicHandler();
+  try {
+    exitProcess(goMain(argc, argv));
+  } catch (Goexit& exit) {
+    exit.arrive();
+  }
+  die();
+}
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,185 @@
+// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GQueue a plain list, used for the
+// global queue and for batches on their way.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "runtime/g.h"
+
+namespace fairlead::runtime {
+
+// GQueue is a first-in first-out list linked through G::schedlink. No locking of its own.
+class GQueue {
+ public:
+  constexpr GQueue() = default;
+
+  void push(G* gp) {
+    gp->schedlink = nullptr;
+    (tail_ != nullptr ? tail_->schedlink : head_) = gp;
+    tail_ = gp;
+    ++size_;
+  }
+
+  // pop() returns nullptr when the queue is empty.
+  G* pop() {
+    G* gp = head_;
+    if (gp == nullptr) return nullptr;
+    head_ = gp->schedlink;
+    if (head_ == nullptr) tail_ = nullptr;
+    --size_;
+    return gp;
+  }
+
+  // append() moves all of `batch` to the tail.
+  void append(GQueue& batch) {
+    if (batch.head_ == nullptr) return;
+    (tail_ != nullptr ? tail_->schedlink : head_) = batch.head_;
+    tail_ = batch.tail_;
+    size_ += batch.size_;
+    batch = GQueue{};
+  }
+
+  [[nodiscard]] uint32_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return head_ == nullptr; }
+
+ private:
+  G* head_ = nullptr;
+  G* tail_ = nullptr;
+  uint32_t size_ = 0;
+};
+
+// RunQueue is a P's ring of 256 and its runnext slot. The owner puts and gets without a lock; other Ps steal
+// by moving head. A thief reads slots that the owner may be overwriting, and lets the compare-and-swap of
+// head decide whether what it read counts: hence atomic slots, and goroutine records that are never unmapped.
+class RunQueue {
+ public:
+  static constexpr uint32_t kCapacity = 256;
+
+  // put() makes gp the last, or with `next` the first to run; whom it displaces from there becomes the last.
+  // When the ring is full, half of it and the newcomer go to `overflow`, which the caller takes to the global
+  // queue. Owner only.
+  void put(G* gp, bool next, GQueue& overflow) {
+    if (next) {
+      gp = runnext_.exchange(gp, std::memory_order_acq_rel);
+      if (gp == nullptr) return;
+    }
+    while (!putTail(gp) && !spill(gp, overflow)) {
+    }
+  }
+
+  // getNext() empties the runnext slot: the goroutine in it continues the time slice of the one before. Owner
+  // only.
+  G* getNext() {
+    G* gp = runnext_.load(std::memory_order_relaxed);
+    // Only the owner fills the slot, so a failed exchange means that it was stolen.
+    if (gp == nullptr || !runnext_.compare_exchange_strong(gp, nullptr, std::memory_order_acquire))
+      return nullptr;
+    return gp;
+  }
+
+  // get() takes the first of the ring. Owner only.
+  G* get() {
+    uint32_t head = head_.load(std::memory_order_acquire);
+    while (head != tail_.load(std::memory_order_relaxed)) {
+      G* gp = slot(head).load(std::memory_order_relaxed);
+      if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel)) return gp;
+    }
+    return nullptr;
+  }
+
+  // stealFrom() moves the older half of the victim's ring (rounded up) here and returns one of them to be run
+  // at once; from an empty ring it takes runnext if it may. nullptr: nothing to take. This queue's owner
+  // only; it must be empty.
+  G* stealFrom(RunQueue& victim, bool runnextToo) {
+    const uint32_t tail = tail_.load(std::memory_order_relaxed);
+    const uint32_t n = grab(victim, tail);
+    if (n == 0) {
+      G* gp = runnextToo ? victim.runnext_.load(std::memory_order_acquire) : nullptr;
+      if (gp == nullptr || !victim.runnext_.compare_exchange_strong(gp, nullptr, std::memory_order_acq_rel))
+        return nullptr;
+      return gp;
+    }
+    G* last = slot(tail + n - 1).load(std::memory_order_relaxed);
+    tail_.store(tail + n - 1, std::memory_order_release);
+    return last;
+  }
+
+  // drainTo() moves everything to `out`, runnext first. Owner only.
+  void drainTo(GQueue& out) {
+    if (G* gp = getNext()) out.push(gp);
+    while (G* gp = get()) out.push(gp);
+  }
+
+  // empty() is exact for the owner; for others it never says yes while a goroutine is on its way from runnext
+  // to the ring, for which it looks at tail twice.
+  [[nodiscard]] bool empty() const {
+    for (;;) {
+      const uint32_t head = head_.load(std::memory_order_acquire);
+      const uint32_t tail = tail_.load(std::memory_order_acquire);
+      const G* next = runnext_.load(std::memory_order_acquire);
+      if (tail == tail_.load(std::memory_order_acquire)) return head == tail && next == nullptr;
+    }
+  }
+
+  // ringEmpty() leaves runnext out of account.
+  [[nodiscard]] bool ringEmpty() const {
+    return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
+  }
+
+  // ringSize() is exact for the owner while nobody steals.
+  [[nodiscard]] uint32_t ringSize() const {
+    return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
+  }
+
+ private:
+  std::atomic<G*>& slot(uint32_t i) { return ring_[i % kCapacity]; }
+
+  bool putTail(G* gp) {
+    const uint32_t head = head_.load(std::memory_order_acquire);
+    const uint32_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail - head >= kCapacity) return false;
+    slot(tail).store(gp, std::memory_order_relaxed);
+    tail_.store(tail + 1, std::memory_order_release);
+    return true;
+  }
+
+  // spill() moves the older half and gp to `overflow`; false when thieves have made room meanwhile.
+  bool spill(G* gp, GQueue& overflow) {
+    constexpr uint32_t kHalf = kCapacity / 2;
+    uint32_t head = head_.load(std::memory_order_acquire);
+    if (tail_.load(std::memory_order_relaxed) - head < kCapacity) return false;
+    std::array<G*, kHalf> batch;
+    for (uint32_t i = 0; i < kHalf; ++i) batch[i] = slot(head + i).load(std::memory_order_relaxed);
+    if (!head_.compare_exchange_strong(head, head + kHalf, std::memory_order_acq_rel)) return false;
+    for (G* moved : batch) overflow.push(moved);
+    overflow.push(gp);
+    return true;
+  }
+
+  // grab() copies the victim's older half behind our own tail and takes it off the victim.
+  uint32_t grab(RunQueue& victim, uint32_t tail) {
+    for (;;) {
+      uint32_t head = victim.head_.load(std::memory_order_acquire);
+      const uint32_t size = victim.tail_.load(std::memory_order_acquire) - head;
+      const uint32_t n = size - size / 2;
+      if (n == 0) return 0;
+      if (n > kCapacity / 2) continue;  // head moved between the two reads
+      for (uint32_t i = 0; i < n; ++i) {
+        slot(tail + i).store(victim.slot(head + i).load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
+      }
+      if (victim.head_.compare_exchange_strong(head, head + n, std::memory_order_acq_rel)) return n;
+    }
+  }
+
+  // Free-running counters: the index of a slot is the counter modulo the capacity.
+  std::atomic<uint32_t> head_{0};  // moved by the owner and by thieves
+  std::atomic<uint32_t> tail_{0};  // moved by the owner
+  std::atomic<G*> runnext_{nullptr};
+  std::array<std::atomic<G*>, kCapacity> ring_{};
+};
+
+}  // namespace fairlead::runtime

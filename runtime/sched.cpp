@@ -1,0 +1,308 @@
+// The scheduler: which goroutine runs next, and how a goroutine leaves and comes back.
+//
+// Goroutines (G) are run by threads (M) that hold one of a fixed number of tokens (P). Runnable goroutines
+// wait in the ring of the P that made them runnable, in its runnext slot, or in the global queue. An M
+// without work steals, gives its P back, and sleeps. Two things have to be right for this to work: nobody may
+// resume a goroutine before its thread has left the goroutine's stack, and no goroutine may be left waiting
+// while a P lies idle.
+//
+// Leaving a stack. gopark does not release what the goroutine waits for (a channel's lock, say) on the
+// goroutine's own stack: the next one to take that lock could make the goroutine ready and run it elsewhere,
+// and two threads would be on one stack. It leaves a note on its M (afterSwitch), switches, and whoever
+// continues on that thread runs the note first: arrive(). Every place that continues after a switch calls it,
+// the first instruction of a new goroutine included. Where the next goroutine is at hand we switch to it
+// directly, else to g0, the thread's scheduler stack; searching and sleeping is done only there. A locked
+// goroutine is the exception: no other thread ever runs it, so it parks by putting its thread to sleep where
+// it is.
+//
+// Waking threads. Threads cost microseconds to put to sleep and to wake, goroutines a fraction of one, so
+// threads must be neither too few nor too many. Rejected: one wake-up for each goroutine made ready (most
+// such threads find nothing: the waker parks at once and its P takes the work); handing the P over at each
+// wake-up (thrashes caches, and loses the locality that runnext buys); central bookkeeping of who has work (a
+// lock in every operation). Instead an M that runs out of work spins for a short time, that is, searches all
+// queues while counted in nmspinning, and:
+//   - who makes a goroutine runnable publishes it, then, past a full fence, starts one spinning M if there is
+//   an idle P
+//     and nobody spins (wakep). While somebody spins, it is that one's business.
+//   - an M that found work while spinning stops being counted and looks at all queues again: work for which
+//   nobody was
+//     woken on its account is now its to wake somebody for.
+//   - who makes a P idle, spinning before or not, looks at all queues again after the P is on the idle list.
+// In each pair one side writes A and reads B, the other writes B and reads A, with a full fence between: at
+// least one of the two sees the other. Drop the second look, or take it before the count or the list is
+// written, and a goroutine can lie in a queue with all threads asleep. Go wakes another thread whenever a
+// spinner finds work, without looking; the look costs less than the thread, and a hand-off between two
+// goroutines then involves two threads and not three.
+//
+// Time slices. A goroutine made ready goes to runnext and runs as soon as its waker parks. Two that keep
+// waking each other would so exclude all others; after kMaxInherit such hand-offs runnext goes to the tail of
+// the ring. Every 61st slice the global queue comes first.
+#include <numeric>
+
+#include "runtime/fatal.h"
+#include "runtime/gmp.h"
+#include "runtime/runtime.h"
+#include "runtime/timer.h"
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr uint32_t kGlobalTick = 61;
+constexpr uint32_t kMaxInherit = 100;
+constexpr int kStealPasses = 4;
+constexpr int64_t kRunnextPatience = 3'000;  // nanoseconds before a thief takes the slot of a P that runs
+
+struct Picked {
+  G* gp = nullptr;
+  bool inherit = false;  // continues the time slice of the goroutine before it
+};
+
+Picked pickLocal(P* p) {
+  if (G* gp = p->runq.getNext()) {
+    if (p->inherited < kMaxInherit) return {gp, true};
+    GQueue overflow;
+    p->runq.put(gp, false, overflow);
+    globrunqputBatch(overflow);
+  }
+  return {p->runq.get(), false};
+}
+
+bool globalFirst(const P* p) {
+  return p->schedtick % kGlobalTick == 0 && sched.runqsize.load(std::memory_order_relaxed) != 0;
+}
+
+// pickForSwitch() is the part of the search that may run on the stack of a goroutine that is about to leave
+// it. nullptr: go and search on g0.
+Picked pickForSwitch(M* m) {
+  P* p = m->p;
+  if (p == nullptr || m->exiting || globalFirst(p) || timers.pending()) return {};
+  const Picked next = pickLocal(p);
+  if (next.gp == nullptr) return {};
+  if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {  // its thread gets our P: not from here
+    GQueue overflow;
+    p->runq.put(next.gp, true, overflow);
+    globrunqputBatch(overflow);
+    return {};
+  }
+  return next;
+}
+
+// progresses() watches a running P for a moment: if it changes goroutines, it will come to its runnext by
+// itself.
+bool progresses(const P* victim) {
+  if (victim->status.load(std::memory_order_relaxed) != PStatus::Running) return false;
+  const uint32_t before = victim->switches.load(std::memory_order_relaxed);
+  const int64_t until = nanotime() + kRunnextPatience;
+  while (nanotime() < until) {
+    if (victim->switches.load(std::memory_order_relaxed) != before) return true;
+    cpuRelax();
+  }
+  return false;
+}
+
+G* stealWork(P* p) {
+  const uint32_t n = sched.nprocs;
+  const uint32_t r = fastrand(p);
+  uint32_t step = 1 + (r >> 8) % n;
+  while (std::gcd(step, n) != 1) ++step;
+  for (int pass = 0; pass < kStealPasses; ++pass) {
+    const bool last = pass == kStealPasses - 1;
+    for (uint32_t i = 0, at = r % n; i < n; ++i, at = (at + step) % n) {
+      P* victim = sched.allp[at];
+      if (victim == p || victim->status.load(std::memory_order_relaxed) == PStatus::Idle) continue;
+      const bool runnextToo =
+          last && victim->runq.ringEmpty() && !victim->runq.empty() && !progresses(victim);
+      if (G* gp = p->runq.stealFrom(victim->runq, runnextToo)) return gp;
+    }
+  }
+  return nullptr;
+}
+
+void becomeSpinning(M* m) {
+  m->spinning = true;
+  sched.nmspinning.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void stopSpinning(M* m) {
+  m->spinning = false;
+  if (sched.nmspinning.fetch_sub(1, std::memory_order_seq_cst) <= 0)
+    fatal("findRunnable: negative nmspinning");
+}
+
+// regainp() takes an idle P back for m, which just let go of its own and then saw work.
+bool regainp(M* m) {
+  sched.lock.lock();
+  P* p = pidleget();
+  sched.lock.unlock();
+  if (p == nullptr) return false;
+  acquirep(m, p);
+  return true;
+}
+
+// findIdle() is where an M without work ends up: it gives up its P and, unless work turned up meanwhile,
+// waits for the next timer or for somebody to wake it. On return m holds a P again.
+void findIdle(M* m) {
+  sched.lock.lock();
+  P* p = releasep(m);
+  pidleput(p);
+  sched.lock.unlock();
+  if (m->spinning) stopSpinning(m);
+  fullFence();
+  if (workExists() && regainp(m)) {
+    becomeSpinning(m);
+    return;
+  }
+  if (timers.keep() && regainp(m)) return;
+  stopm(m);
+}
+
+Picked findRunnable(M* m) {
+  for (;;) {
+    if (G* gp = std::exchange(m->nextg, nullptr)) return {gp, false};
+    P* p = m->p;
+    timers.run(p);
+    if (globalFirst(p)) {
+      if (G* gp = globrunqget(p, 1)) return {gp, false};
+    }
+    if (const Picked next = pickLocal(p); next.gp != nullptr) return next;
+    if (sched.runqsize.load(std::memory_order_relaxed) != 0) {
+      if (G* gp = globrunqget(p, RunQueue::kCapacity / 2)) return {gp, false};
+    }
+    if (sched.nprocs > 1) {
+      // At most half as many search as run: more would only get in each other's way.
+      const auto busy = static_cast<int32_t>(sched.nprocs - sched.npidle.load(std::memory_order_relaxed));
+      if (!m->spinning && 2 * sched.nmspinning.load(std::memory_order_relaxed) < busy) becomeSpinning(m);
+      if (m->spinning) {
+        if (G* gp = stealWork(p)) return {gp, false};
+      }
+    }
+    findIdle(m);
+  }
+}
+
+}  // namespace
+
+bool workExists() {
+  if (sched.runqsize.load(std::memory_order_acquire) != 0) return true;
+  for (uint32_t i = 0; i < sched.nprocs; ++i) {
+    const P* p = sched.allp[i];
+    if (p->status.load(std::memory_order_relaxed) != PStatus::Idle && !p->runq.empty()) return true;
+  }
+  return false;
+}
+
+uint32_t fastrand(P* p) {
+  p->random ^= p->random << 13;
+  p->random ^= p->random >> 17;
+  p->random ^= p->random << 5;
+  return p->random;
+}
+
+void resume(M* m, G* gp, bool inherit) {
+  P* p = m->p;
+  p->switches.store(p->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  p->inherited = inherit ? p->inherited + 1 : 0;
+  if (!inherit) ++p->schedtick;
+  m->curg = gp;
+  gp->m = m;
+  gp->waitReason.store(WaitReason::None, std::memory_order_relaxed);
+  gp->status.store(GStatus::Running, std::memory_order_relaxed);
+}
+
+void arrive() {
+  M* m = getm();
+  UnlockFn after = std::exchange(m->afterSwitch, nullptr);
+  if (after != nullptr) after(m->afterG, m->afterArg);
+}
+
+void switchAway(M* m, G* gp, UnlockFn after, void* arg, bool dying) {
+  m->afterSwitch = after;
+  m->afterG = gp;
+  m->afterArg = arg;
+  if (const Picked next = pickForSwitch(m); next.gp != nullptr) {
+    resume(m, next.gp, next.inherit);
+    switchContext(gp->context, next.gp->context, m->thread, dying);
+  } else {
+    ensureg0(m);
+    m->curg = nullptr;
+    switchContext(gp->context, m->g0, m->thread, dying);
+  }
+  arrive();
+}
+
+void schedule(M* m) {
+  for (;;) {
+    if (m->exiting) return;
+    if (m->p == nullptr) stopm(m);
+    const Picked next = findRunnable(m);
+    if (m->spinning) {
+      stopSpinning(m);
+      fullFence();
+      if (workExists()) wakep();
+    }
+    if (timers.wantKeeper()) wakep();
+    if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {
+      startlockedm(m, next.gp);
+      continue;
+    }
+    resume(m, next.gp, next.inherit);
+    switchContext(m->g0, next.gp->context, m->thread, false);
+    arrive();
+  }
+}
+
+void gopark(UnlockFn unlock, void* arg, WaitReason reason) {
+  M* m = getm();
+  G* gp = m->curg;
+  if (m->p == nullptr) fatal("runtime: goroutine parks inside a BlockingSection");
+  gp->waitReason.store(reason, std::memory_order_relaxed);
+  gp->status.store(GStatus::Waiting, std::memory_order_relaxed);
+  if (m->lockedExt.load(std::memory_order_relaxed) == 0) return switchAway(m, gp, unlock, arg, false);
+  if (unlock != nullptr) unlock(gp, arg);
+  stoplockedm(m);
+}
+
+void goready(G* gp) {
+  M* m = getm();
+  if (m->p == nullptr) fatal("runtime: goroutine made ready inside a BlockingSection");
+  gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  if (gp->lockedm.load(std::memory_order_relaxed) != nullptr && handToLocked(gp)) return;
+  submit(m, gp);
+}
+
+// A locked M cannot run gp itself, so its own runnext is a bad place: with a P idle, gp goes straight to a
+// thread that can, and that thread alone is woken.
+void submit(M* m, G* gp) {
+  GQueue overflow;
+  const bool locked = m->lockedExt.load(std::memory_order_relaxed) != 0;
+  const bool spinner = sched.nmspinning.load(std::memory_order_relaxed) != 0;
+  if (locked && !spinner && sched.npidle.load(std::memory_order_relaxed) != 0) {
+    sched.lock.lock();
+    P* p = pidleget();
+    sched.lock.unlock();
+    if (p != nullptr) return startm(p, false, gp);
+  }
+  m->p->runq.put(gp, !(locked && spinner), overflow);
+  globrunqputBatch(overflow);
+  wakep();
+}
+
+void gosched() {
+  M* m = getm();
+  if (!sched.multi.load(std::memory_order_relaxed)) return;
+  if (m->p == nullptr) fatal("runtime: gosched inside a BlockingSection");
+  timers.run(m->p);
+  if (m->p->runq.empty() && sched.runqsize.load(std::memory_order_relaxed) == 0)
+    return;  // nobody to go first
+  G* gp = m->curg;
+  gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  constexpr UnlockFn requeue = [](G* self, void*) {
+    globrunqput(self);
+    wakep();
+  };
+  if (m->lockedExt.load(std::memory_order_relaxed) == 0) return switchAway(m, gp, requeue, nullptr, false);
+  requeue(gp, nullptr);
+  stoplockedm(m);
+}
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,133 @@
+#include "runtime/stack.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <new>
+
+#include "runtime/fatal.h"
+#include "runtime/gmp.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace fairlead::runtime {
+namespace {
+
+// Linux 6.13; not yet in libc's headers. Puts a marker in the page table in place of a mapping of its own:
+// two mappings per stack would meet vm.max_map_count at 32,000 goroutines.
+constexpr int kMadvGuardInstall = 102;
+constexpr uint32_t kStacksPerSlab = 64;
+constexpr size_t kSlabSize = kStacksPerSlab * kStackSize;
+constexpr size_t kAltStackSize = 32UL * 1024;
+
+// A slab is a mapping of 64 stacks, handed out from the bottom and never returned: records must stay
+// readable.
+struct Slab {
+  Slab* next = nullptr;
+  char* base = nullptr;
+  std::atomic<uint32_t> used{0};
+};
+
+struct Slabs {
+  Lock lock;                          // guards taking a stack
+  std::atomic<Slab*> first{nullptr};  // newest first; readers walk it without the lock
+  bool noMarkers = false;             // the kernel has no guard markers: protect pages instead
+};
+
+constinit Slabs slabs;
+struct sigaction previous;
+
+G* recordOf(char* base) {
+  return reinterpret_cast<G*>(base + kStackSize - (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G));
+}
+
+Slab* newSlab() {
+  void* base = mmap(nullptr, kSlabSize, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  if (base == MAP_FAILED) fatal("out of memory", "runtime: cannot map goroutine stacks\n");
+  // A huge page would make every goroutine pay for eight stacks.
+  madvise(base, kSlabSize, MADV_NOHUGEPAGE);
+  auto* slab =
+      new Slab{.next = slabs.first.load(std::memory_order_relaxed), .base = static_cast<char*>(base)};
+  slabs.first.store(slab, std::memory_order_release);
+  return slab;
+}
+
+void guard(char* base) {
+#if !defined(__SANITIZE_ADDRESS__)  // LeakSanitizer reads what /proc/self/maps calls readable
+  if (!slabs.noMarkers && madvise(base, kGuardSize, kMadvGuardInstall) == 0) return;
+  slabs.noMarkers = true;
+#endif
+  if (mprotect(base, kGuardSize, PROT_NONE) != 0) {
+    fatal("out of memory", "runtime: cannot protect a goroutine stack (vm.max_map_count reached?)\n");
+  }
+}
+
+void onFault(int signal, siginfo_t* info, void*) {
+  const auto* at = static_cast<const char*>(info->si_addr);
+  for (const Slab* slab = slabs.first.load(std::memory_order_acquire); slab != nullptr; slab = slab->next) {
+    if (at < slab->base || at >= slab->base + kSlabSize) continue;
+    char* base = slab->base + static_cast<size_t>(at - slab->base) / kStackSize * kStackSize;
+    if (at < base + kGuardSize) fatalOverflow(*recordOf(base), at);
+  }
+  // Not ours: returning repeats the fault, and then whoever was there before us sees it.
+  sigaction(signal, &previous, nullptr);
+}
+
+}  // namespace
+
+G* newStack() {
+  slabs.lock.lock();
+  Slab* slab = slabs.first.load(std::memory_order_relaxed);
+  if (slab == nullptr || slab->used.load(std::memory_order_relaxed) == kStacksPerSlab) slab = newSlab();
+  char* base = slab->base + slab->used.load(std::memory_order_relaxed) * kStackSize;
+  guard(base);
+  G* gp = new (recordOf(base)) G;
+  gp->stackLow = base + kGuardSize;
+  gp->stackHigh = reinterpret_cast<char*>(gp);
+  slab->used.fetch_add(1, std::memory_order_release);
+  slabs.lock.unlock();
+#if defined(__SANITIZE_ADDRESS__)
+  __lsan_register_root_region(gp->stackLow, kStackSize - kGuardSize);
+#endif
+  return gp;
+}
+
+void forEachG(void (*f)(G*, void*), void* arg) {
+  f(&mainG, arg);
+  for (const Slab* slab = slabs.first.load(std::memory_order_acquire); slab != nullptr; slab = slab->next) {
+    const uint32_t used = slab->used.load(std::memory_order_acquire);
+    for (uint32_t i = 0; i < used; ++i) f(recordOf(slab->base + i * kStackSize), arg);
+  }
+}
+
+void installFaultHandler() {
+  struct sigaction action {};
+  action.sa_sigaction = onFault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGSEGV, &action, &previous);
+}
+
+void* installAltStack() {
+  const long minimum = sysconf(_SC_MINSIGSTKSZ);  // grows with the processor's vector registers
+  const size_t size = kAltStackSize + (minimum > 0 ? static_cast<size_t>(minimum) : 0);
+  auto* memory = new char[size];
+  const stack_t stack{.ss_sp = memory, .ss_flags = 0, .ss_size = size};
+  sigaltstack(&stack, nullptr);
+  return memory;
+}
+
+void removeAltStack(void* stack) {
+  const stack_t none{.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
+  sigaltstack(&none, nullptr);
+  delete[] static_cast<char*>(stack);
+}
+
+}  // namespace fairlead::runtime

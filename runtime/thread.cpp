@@ -1,0 +1,116 @@
+// Birth and death of Ms.
+#include <pthread.h>
+#include <signal.h>
+
+#include <array>
+#include <cstdio>
+#include <utility>
+
+#include "runtime/fatal.h"
+#include "runtime/gmp.h"
+#include "runtime/stack.h"
+
+namespace fairlead::runtime {
+namespace {
+
+// Scheduler threads run only the scheduler on their own stack; glibc puts the program's thread_locals there
+// too.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kThreadStack = 8UL * 1024 * 1024;
+#else
+constexpr size_t kThreadStack = 256UL * 1024;
+#endif
+
+M* allocm() {
+  sched.lock.lock();
+  M* m = sched.mfree;
+  if (m != nullptr) sched.mfree = m->schedlink;
+  sched.lock.unlock();
+  return m != nullptr ? m : new M;
+}
+
+// mexit() ends the thread of a goroutine that ended locked. The record goes back last: from then on it may
+// serve another thread. Until then lockedExt stays, so that handoffp does not make a thread in the image of
+// this one.
+void mexit(M* m) {
+  handoffp(releasep(m));
+  sched.lock.lock();
+  --sched.mcount;
+  checkdead();
+  sched.lock.unlock();
+  if (m == &m0) {
+    // A process whose first thread has exited is a zombie to everybody who looks at /proc/self.
+    m->note.sleep();
+    fatal("locked m0 woke up");
+  }
+  if (m->altStack != nullptr) removeAltStack(std::exchange(m->altStack, nullptr));
+  setm(nullptr);
+  sched.lock.lock();
+  m->schedlink = std::exchange(sched.mfree, m);
+  sched.lock.unlock();
+}
+
+void* mstart(void* arg) {
+  M* m = static_cast<M*>(arg);
+  setm(m);
+  m->thread = adoptThread(m->g0);
+  m->altStack = installAltStack();
+  acquirep(m, std::exchange(m->nextp, nullptr));
+  schedule(m);
+  mexit(m);
+  return nullptr;
+}
+
+void m0Loop() {
+  enteredContext();
+  arrive();
+  schedule(&m0);
+  mexit(&m0);
+}
+
+}  // namespace
+
+// newm() makes a thread that runs `p`. The caller has counted it in Sched::mcount.
+void newm(P* p, bool spinning, G* gp) {
+  M* m = allocm();
+  m->exiting = false;
+  m->hasg0 = true;
+  m->lockedExt.store(0, std::memory_order_relaxed);
+  m->spinning = spinning;
+  m->nextp = p;
+  m->nextg = gp;
+  m->request = {.start = mstart, .arg = m};
+  newThread(m->request);
+}
+
+void newThread(ThreadRequest& request) {
+  const M* m = getmOrNull();
+  if (m != nullptr && m->lockedExt.load(std::memory_order_relaxed) != 0)
+    return newThreadFromTemplate(request);
+  startThread(request);
+}
+
+void startThread(ThreadRequest& request) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kThreadStack);
+  pthread_t thread{};
+  const int error = pthread_create(&thread, &attributes, request.start, request.arg);
+  pthread_attr_destroy(&attributes);
+  if (error == 0) return;
+  std::array<char, 128> text;
+  std::snprintf(text.data(), text.size(),
+                "runtime: failed to create new OS thread (have %d already; errno=%d)\n", sched.mcount, error);
+  fatal("newosproc", text.data());
+}
+
+void ensureg0(M* m) {
+  if (m->hasg0 || m != &m0) return;
+  // The stack of a goroutine that never runs.
+  const G* holder = gget(m->p != nullptr ? m->p : m->oldp);
+  prepareContext(m->g0, holder->stackLow, holder->stackHigh, m0Loop);
+  m->hasg0 = true;
+}
+
+}  // namespace fairlead::runtime
