@@ -1,0 +1,26 @@
+// Whole small files: configurations, cached results.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fairlead::plugin {
+
+inline constexpr size_t kMaxFile = size_t{8} << 20;
+
+// readFile() returns what a regular file of at most kMaxFile bytes holds, or nullopt when nothing has that
+// name. Anything else throws netns::Error: a FIFO (which could block for ever) or a device among them.
+std::optional<std::string> readFile(const std::string& path);
+
+// replaceFile() writes a file of mode 0600 under a temporary name and renames it over `path`, so that no
+// reader sees half of it. Throws netns::Error.
+void replaceFile(const std::string& path, std::string_view text);
+
+// filesIn() are the paths of a directory's entries whose names end in one of `endings`, sorted by name; none
+// when there is no such directory. Throws netns::Error when it cannot be read.
+std::vector<std::string> filesIn(const std::string& directory, const std::vector<std::string_view>& endings);
+
+}  // namespace fairlead::plugin
