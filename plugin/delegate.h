@@ -1,5 +1,5 @@
-// Calling another plugin: an IPAM, or a list's next plugin. One that CNI_PATH resolves to this same binary runs
-// in-process; any other is executed as the specification says.
+// Calling another plugin: an IPAM, or a list's next plugin. One that CNI_PATH resolves to this same binary
+// runs in-process; any other is executed as the specification says.
 #pragma once
 
 #include <string>
@@ -14,12 +14,13 @@ namespace fairlead::plugin {
 // Delegate is a plugin found by its type along CNI_PATH.
 class Delegate {
  public:
-  // find() searches the directories of `cniPath` as the reference does. Throws CniError 999: "no plugin name provided",
-  // "invalid plugin name: x", "no paths provided", "failed to find plugin "x" in path [d1 d2]".
+  // find() searches the directories of `cniPath` as the reference does. Throws CniError 999: "no plugin name
+  // provided", "invalid plugin name: x", "no paths provided", "failed to find plugin "x" in path [d1 d2]".
   static Delegate find(std::string_view type, std::string_view cniPath);
 
-  // The verbs pass `call` on with CNI_COMMAND replaced; `call.input` goes to standard input byte for byte. A failure of
-  // the delegate is thrown as CniError with its own code, msg and details. Must run in the host's namespace.
+  // The verbs pass `call` on with CNI_COMMAND replaced; `call.input` goes to standard input byte for byte. A
+  // failure of the delegate is thrown as CniError with its own code, msg and details. Must run in the host's
+  // namespace.
   Result add(const Call& call) const;
   void del(const Call& call) const;
   void check(const Call& call) const;
@@ -34,14 +35,18 @@ class Delegate {
 
  private:
   Delegate(std::string type, std::string path, const Plugin* builtin);
+  void run(const Call& call, const char* verb) const;
+  std::string execute(const Call& call) const;
+
   std::string type_;
   std::string path_;
   const Plugin* builtin_;
 };
 
-// execPlugin() runs the plugin at `path` with `env` merged over the process's environment and `input` on its standard
-// input, and returns its standard output. Output is bounded (16 MiB), and so is the time (`FAIRLEAD_EXEC_TIMEOUT`
-// seconds, 120 by default): then the child's process group is killed. Throws CniError by the reference's table
+// execPlugin() runs the plugin at `path` with `env` merged over the process's environment and `input` on its
+// standard input, and returns its standard output. Output is bounded (16 MiB), and so is the time
+// (`FAIRLEAD_EXEC_TIMEOUT` seconds, 120 by default): then the child's process group is killed. Throws
+// CniError by the reference's table
 // ("netplugin failed with no error message: exit status N", ...).
 std::string execPlugin(const std::string& path, const Environment& env, std::string_view input);
 
