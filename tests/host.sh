@@ -74,3 +74,33 @@ snapshot() {
   local dir
   for dir in /run /var/lib /etc/cni /opt; do [[ ! -d $dir ]] || find "$dir" -mindepth 1 -xdev | sed 's/^/file /'; done | sort
 }
+
+# leftByContainers CONFLIST BEFORE: prints what the state has that neither the snapshot in the file BEFORE had nor the
+# network's containers share: the bridge with its address, host-local's lock and memory of the last address, nft tables
+# without a rule for anybody. Fails if there is anything.
+leftByContainers() {
+  local network bridge addresses
+  network=$(jq -r .name "$1") bridge=$(jq -r '.plugins[0].bridge // "-"' "$1")
+  addresses=$(jq -r '.plugins[0].ipam.dataDir // "/var/lib/cni/networks"' "$1")
+  ! {
+    snapshot | diff "$2" - | grep '^[<>]' | grep -v -x \
+      -e "> link $bridge master=-" -e "> \(address\|route\) .* dev $bridge .*" -e "> address .* dev $bridge" -e '> nft .*' \
+      -e "> file /run/fairlead\(/$network\|/lock\|\)" -e '> file /var/lib/cni\(/results\|\)' \
+      -e "> file $addresses\(/$network\|/$network/lock\|/$network/last_reserved_ip\.[0-9]*\|\)"
+    nft --stateless list ruleset | grep -E 'masquerade|saddr' | grep -v -F -f <(sed -n 's/^nft //p' "$2")
+  } | grep .
+}
+
+# removeNetwork CONFLIST takes away what the network's containers shared; the commands are shown.
+removeNetwork() {
+  local network bridge addresses
+  network=$(jq -r .name "$1") bridge=$(jq -r '.plugins[0].bridge // empty' "$1")
+  addresses=$(jq -r '.plugins[0].ipam.dataDir // "/var/lib/cni/networks"' "$1")
+  (
+    set -x
+    [[ -z $bridge ]] || ip link delete "$bridge"
+    rm -rf "${addresses:?}/$network" /run/fairlead
+    find "$addresses" /var/lib/cni -depth -type d -empty -delete 2>/dev/null || true
+    ! nft list table inet fairlead >/dev/null 2>&1 || nft delete table inet fairlead
+  )
+}

@@ -2,8 +2,8 @@
 # Who may include whom. Prints every line that breaks a rule, and fails if there is one.
 #
 #   runtime <- netns <- plugin      a layer includes itself and the public headers of those to its left
-#   *.h that begins "// Internal"   is for its own layer only; nobody but the sources of that layer
-#   netns/libnl.h                   the only file with <netlink/...>, and included by netns/*.cpp only
+#   *.h that begins "// Internal"   is for its own layer only
+#   netns/libnl.h                   the only file with <netlink/...>; in no header of netns that is not internal
 #   nlohmann, CLI11                 plugin only
 #   <iostream>                      nowhere but plugin/cli11.h: its static initialisation costs every call 60 to 100 us
 #   setns, unshare                  not in plugin: it says what it wants in which namespace
@@ -34,22 +34,22 @@ without() {  # without FILE FILES...: prints the files but that one
 }
 mapfile -t no_libnl < <(without netns/libnl.h "${runtime[@]}" "${netns[@]}" "${plugin[@]}")
 mapfile -t no_cli11 < <(without plugin/cli11.h "${runtime[@]}" "${netns[@]}" "${plugin[@]}")
-mapfile -t netns_headers < <(printf '%s\n' netns/*.h)
+internal() { head -n 1 "$1" | grep -q -i '^// *internal'; }
+mapfile -t public_headers < <(for header in netns/*.h; do internal "$header" || echo "$header"; done)
 
 forbid "our headers are included from the root of the tree" "$inc\"[^/]*\"" "${runtime[@]}" "${netns[@]}" "${plugin[@]}"
 forbid "runtime includes nothing of ours" "$inc\"(netns|plugin|tests)/" "${runtime[@]}"
 forbid "netns includes nothing of plugin" "$inc\"(plugin|tests)/" "${netns[@]}"
 forbid "plugin includes nothing of the tests" "$inc\"tests/" "${plugin[@]}"
 forbid "<netlink/...> belongs in netns/libnl.h" "$inc<netlink/" "${no_libnl[@]}"
-forbid "netns/libnl.h is for netns/*.cpp" "$inc\"netns/libnl.h\"" "${netns_headers[@]}" "${runtime[@]}" "${plugin[@]}"
+forbid "netns/libnl.h appears in no public header" "$inc\"netns/libnl.h\"" "${public_headers[@]}" "${runtime[@]}" "${plugin[@]}"
 forbid "JSON and the command line belong in plugin" "$inc<(nlohmann|CLI)/" "${runtime[@]}" "${netns[@]}"
 forbid "<iostream> costs every call its static initialisation" "$inc<iostream>" "${no_cli11[@]}"
 forbid "plugin changes no namespace" '(^|[^[:alnum:]_])(setns|unshare)[[:space:]]*\(' "${plugin[@]}"
 forbid "netns does not know about CNI" '(^|[^[:alnum:]_])(CNI|IPAM|JSON)([^[:alnum:]_]|$)' "${netns[@]}"
 
-# An internal header says so in its first line.
 for header in runtime/*.h netns/*.h plugin/*.h; do
-  head -n 1 "$header" | grep -q -i '^// *internal' || continue
+  internal "$header" || continue
   mapfile -t others < <(printf '%s\n' "${runtime[@]}" "${netns[@]}" "${plugin[@]}" | grep -v "^$(dirname "$header")/")
   forbid "$header is internal to $(dirname "$header")" "$inc\"$header\"" "${others[@]}"
 done

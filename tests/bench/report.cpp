@@ -1,0 +1,206 @@
+#include "tests/bench/report.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+namespace fairlead::bench {
+namespace {
+
+using Line = std::vector<std::string>;
+struct Table {
+  std::string title;
+  std::vector<Line> lines;  // the first is the head
+};
+
+std::string number(double value, int decimals) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
+  return text.data();
+}
+std::string millis(double micros) { return number(micros / 1000, 2); }
+
+std::string nameOf(const Report& report, size_t subject) {
+  const Subject& named = report.subjects[subject];
+  const std::string name = subject == 0 ? "Fairlead" : named.directory;
+  return named.build.empty() || named.build == "unknown" ? name : name + " " + named.build;
+}
+
+std::string situation(const Row& row) {
+  return row.verb + (row.masquerade ? ", ipMasq" : "") +
+         (row.parallel == 1 ? "" : ", " + std::to_string(row.parallel) + " at once");
+}
+
+// addLine() appends a line about one kind of sample: ours, then for each reference its own and how many times
+// ours it is.
+template <class Pick>
+void addLine(Table& table, const std::string& name, const Row& row, bool withSpread, const Pick& pick) {
+  Line line = {name};
+  for (size_t i = 0; i < row.cells.size(); ++i) {
+    const Samples& samples = pick(row.cells[i]);
+    line.push_back(millis(samples.median()));
+    line.push_back(withSpread ? millis(samples.p99()) : "");
+    line.push_back(withSpread ? millis(row.cells[i].cpu.median()) : "");
+    if (i > 0) line.push_back(number(samples.median() / std::max(pick(row.cells[0]).median(), 1.0), 1));
+  }
+  table.lines.push_back(line);
+}
+
+Table callTable(const Report& report) {
+  Table table{"bridge + host-local, milliseconds", {{"call"}}};
+  for (size_t i = 0; i < report.subjects.size(); ++i) {
+    Line& head = table.lines[0];
+    head.insert(head.end(), {nameOf(report, i) + ": median", "p99", "CPU"});
+    if (i > 0) head.emplace_back("times ours");
+  }
+  for (const char* verb : {"ADD", "CHECK", "DEL"}) {
+    for (const Row& row : report.rows) {
+      if (row.verb != verb) continue;
+      addLine(table, situation(row), row, true, [](const Cell& cell) -> const Samples& { return cell.wall; });
+      if (row.parallel > 1) {
+        addLine(table, situation(row) + ": all done", row, false,
+                [](const Cell& cell) -> const Samples& { return cell.batch; });
+      }
+      if (row.verb == "DEL") {
+        addLine(table, situation(row) + ": kernel done too", row, false,
+                [](const Cell& cell) -> const Samples& { return cell.settled; });
+      }
+    }
+  }
+  return table;
+}
+
+Table floorTable(const Floor& floor) {
+  Table table{"the kernel's share: raw netlink, one process, milliseconds", {{"step", "median", "p99"}}};
+  const auto line = [&](const char* name, const Samples& samples) {
+    table.lines.push_back({name, millis(samples.median()), millis(samples.p99())});
+  };
+  line("veth pair, in the bridge and in the container", floor.pair);
+  line("in the container: up, address, route", floor.inside);
+  line("both: the least an ADD costs", floor.add);
+  line("deleting, until the kernel announces it", floor.unlisted);
+  line("deleting, until RTM_DELLINK returns", floor.del);
+  return table;
+}
+
+Table binaryTable(const Report& report) {
+  Table table{"the binary",
+              {{"", "start (VERSION), microseconds", "over an empty program", "file, KiB",
+                "resident in an ADD, KiB"}}};
+  const double empty = report.emptyProgram.median();
+  table.lines.push_back({"empty static C++ program", number(empty, 0), "", "", ""});
+  for (size_t i = 0; i < report.subjects.size(); ++i) {
+    const Subject& subject = report.subjects[i];
+    const auto size = std::filesystem::file_size(subject.directory + "/bridge");
+    table.lines.push_back({nameOf(report, i), number(subject.start.median(), 0),
+                           number(subject.start.median() - empty, 0), std::to_string(size / 1024),
+                           std::to_string(subject.memory)});
+  }
+  return table;
+}
+
+std::vector<Table> tables(const Report& report, const Floor& floor) {
+  return {callTable(report), floorTable(floor), binaryTable(report)};
+}
+
+std::string machine(const Report& report) {
+  utsname kernel{};
+  ::uname(&kernel);
+  return "Linux " + std::string(kernel.release) + ", " + std::to_string(std::thread::hardware_concurrency()) +
+         " CPUs; " + std::to_string(report.rows.at(0).cells.at(0).wall.count()) +
+         " calls of each kind per directory, in turns";
+}
+
+std::string aligned(const Table& table) {
+  std::vector<size_t> widths(table.lines[0].size(), 0);
+  for (const Line& line : table.lines) {
+    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  }
+  std::string text = table.title + "\n";
+  for (const Line& line : table.lines) {
+    for (size_t i = 0; i < line.size(); ++i) {
+      const std::string gap(widths[i] - line[i].size(), ' ');
+      text += i == 0 ? line[i] + gap : "  " + gap + line[i];
+    }
+    text += "\n";
+  }
+  return text + "\n";
+}
+
+std::string markdown(const Table& table) {
+  std::string text = "**" + table.title + "**\n\n";
+  for (size_t row = 0; row < table.lines.size(); ++row) {
+    text += "|";
+    for (const std::string& cell : table.lines[row]) text += " " + cell + " |";
+    text += "\n";
+    if (row > 0) continue;
+    text += "|---|";
+    for (size_t i = 1; i < table.lines[row].size(); ++i) text += "---:|";
+    text += "\n";
+  }
+  return text + "\n";
+}
+
+nlohmann::ordered_json summary(const Samples& samples) {
+  return {{"count", samples.count()},
+          {"median", samples.median()},
+          {"p99", samples.p99()},
+          {"least", samples.least()}};
+}
+
+}  // namespace
+
+std::string asText(const Report& report, const Floor& floor) {
+  std::string text = machine(report) + "\n\n";
+  for (const Table& table : tables(report, floor)) text += aligned(table);
+  return text;
+}
+
+std::string asMarkdown(const Report& report, const Floor& floor) {
+  std::string text = machine(report) + ".\n\n";
+  for (const Table& table : tables(report, floor)) text += markdown(table);
+  return text;
+}
+
+std::string asJson(const Report& report, const Floor& floor) {
+  using Json = nlohmann::ordered_json;
+  Json subjects = Json::array();
+  for (const Subject& subject : report.subjects) {
+    subjects.push_back({{"directory", subject.directory},
+                        {"build", subject.build},
+                        {"memoryKiB", subject.memory},
+                        {"start", summary(subject.start)}});
+  }
+  Json rows = Json::array();
+  for (const Row& row : report.rows) {
+    Json cells = Json::array();
+    for (const Cell& cell : row.cells) {
+      cells.push_back({{"wall", summary(cell.wall)},
+                       {"batch", summary(cell.batch)},
+                       {"settled", summary(cell.settled)},
+                       {"cpu", summary(cell.cpu)}});
+    }
+    rows.push_back(
+        {{"verb", row.verb}, {"ipMasq", row.masquerade}, {"parallel", row.parallel}, {"subjects", cells}});
+  }
+  const Json all = {{"machine", machine(report)},
+                    {"unit", "microseconds"},
+                    {"subjects", subjects},
+                    {"rows", rows},
+                    {"emptyProgram", summary(report.emptyProgram)},
+                    {"floor",
+                     {{"pair", summary(floor.pair)},
+                      {"inside", summary(floor.inside)},
+                      {"add", summary(floor.add)},
+                      {"unlisted", summary(floor.unlisted)},
+                      {"del", summary(floor.del)}}}};
+  return all.dump(2) + "\n";
+}
+
+}  // namespace fairlead::bench
