@@ -164,7 +164,7 @@ void putVerdict(Message& message, int attribute, int verdict, const std::string&
   const auto data = message.nest(attribute);
   const auto nest = message.nest(NFTA_DATA_VERDICT);
   message.be32(NFTA_VERDICT_CODE, static_cast<uint32_t>(verdict));
-  if (chain.empty()) return;
+  if (verdict != NFT_JUMP && verdict != NFT_GOTO) return;
   checkName(chain);
   message.str(NFTA_VERDICT_CHAIN, chain);
 }

@@ -31,7 +31,7 @@ std::string commentOf(std::span<const uint8_t> userdata);
 // commentText() is ` comment "..."`, or nothing.
 std::string commentText(const std::string& comment);
 
-// putVerdict() writes NFT_GOTO, NFT_JUMP, NFT_RETURN, ...; `chain` is empty for those that name none.
+// putVerdict() writes NFT_GOTO, NFT_JUMP, NFT_RETURN, ...; `chain` is for the two that name one.
 void putVerdict(Message& message, int attribute, int verdict, const std::string& chain);
 // putKey() writes an address as an element's key.
 void putKey(Message& message, const IP& key);
