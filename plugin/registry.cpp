@@ -6,6 +6,7 @@ namespace fairlead::plugin {
 
 std::span<const Plugin* const> plugins() {
   static const std::array kPlugins = {
+      &bridgePlugin(),
       &loopbackPlugin(),
   };
   return kPlugins;
