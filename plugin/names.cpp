@@ -61,7 +61,7 @@ std::string hostVeth(const Attachment& attachment) {
          base32(digest({attachment.network, attachment.containerId, attachment.ifname}), 8);
 }
 
-std::string chainPrefix(std::string_view network) { return sha512Hex(network, 16) + "-"; }
+std::string chainPrefix(std::string_view network) { return "masq-" + sha512Hex(network, 16) + "-"; }
 
 std::string chain(const Attachment& attachment) {
   return chainPrefix(attachment.network) + ownerHash(attachment);
@@ -72,7 +72,7 @@ std::string comment(const Attachment& attachment) {
   std::string words =
       ", net: " + attachment.network + ", if: " + attachment.ifname + ", id: " + attachment.containerId;
   std::erase(words, '"');
-  return (chain(attachment) + words).substr(0, kMaxComment);
+  return (sha512Hex(attachment.network, 16) + "-" + ownerHash(attachment) + words).substr(0, kMaxComment);
 }
 
 netns::Mac mac(const Attachment& attachment, std::string_view salt, std::string_view bootId) {

@@ -18,8 +18,8 @@ std::string sha512Hex(std::string_view text, size_t digits);
 std::string hostVeth(const Attachment& attachment);
 std::string hostVethPrefix(std::string_view network);
 
-// chain() is the nft chain of an attachment: "NETWORKHASH-ATTACHMENTHASH", 16 hexadecimal digits each, the
-// two hashes that the reference's nft comments begin with. chainPrefix() is the network's part with its dash.
+// chain() is the nft chain of an attachment: "masq-NETWORKHASH-ATTACHMENTHASH", 16 hexadecimal digits each
+// (nft wants a letter first). chainPrefix() is the network's part with its dash.
 std::string chain(const Attachment& attachment);
 std::string chainPrefix(std::string_view network);
 

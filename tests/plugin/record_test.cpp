@@ -1,0 +1,154 @@
+#include "plugin/record.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "plugin/names.h"
+
+namespace fairlead::plugin {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RecordStoreTest : public testing::Test {
+ protected:
+  RecordStoreTest()
+      : store_((fs::path(testing::TempDir()) / ("records-" + std::to_string(::getpid()))).string()) {}
+  ~RecordStoreTest() override { fs::remove_all(store_.directory()); }
+
+  static Record record(const std::string& container = "c1") {
+    Record record;
+    record.attachment = {.network = "net", .containerId = container, .ifname = "eth0"};
+    record.type = "bridge";
+    record.netns = "/proc/self/ns/net";
+    record.netnsIdentity = netns::NetNS::current().identity();
+    record.bootId = names::bootId();
+    record.conf = Json{{"cniVersion", "1.1.0"}, {"name", "net"}, {"type", "bridge"}};
+    return record;
+  }
+  fs::path network() const { return fs::path(store_.directory()) / "net"; }
+
+  RecordStore store_;
+};
+
+TEST_F(RecordStoreTest, CommittedRecordIsFoundAndComplete) {
+  {
+    auto pending = store_.begin(record());
+    ASSERT_TRUE(pending);
+    EXPECT_EQ(store_.find(record().attachment)->state, Record::State::Adding);
+    pending->commit();
+  }
+  const auto found = store_.find(record().attachment);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->state, Record::State::Complete);
+  EXPECT_EQ(found->toJson(), record().toJson());
+  EXPECT_TRUE(found->alive());
+}
+
+TEST_F(RecordStoreTest, AbandonedAddLeavesNoFile) {
+  { ASSERT_TRUE(store_.begin(record())); }
+  EXPECT_FALSE(store_.find(record().attachment));
+  EXPECT_TRUE(fs::is_empty(network()));
+}
+
+TEST_F(RecordStoreTest, OneAttachmentHasOneRecord) {
+  auto first = store_.begin(record());
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(store_.begin(record()));
+  first->commit();
+  EXPECT_FALSE(store_.begin(record()));
+  EXPECT_TRUE(store_.begin(record("c2")));
+}
+
+TEST_F(RecordStoreTest, KilledAddIsToldFromOneAtWork) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto pending = store_.begin(record());
+    static_cast<void>(::write(ready[1], "x", 1));
+    ::pause();
+    ::_exit(pending ? 0 : 1);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(store_.find(record().attachment)->state, Record::State::Adding);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(store_.find(record().attachment)->state, Record::State::Interrupted);
+  EXPECT_FALSE(store_.begin(record()));
+  EXPECT_TRUE(store_.remove(record().attachment));
+  EXPECT_TRUE(store_.begin(record()));
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_F(RecordStoreTest, RemovingTheLastTakesTheDirectoryAlong) {
+  store_.begin(record())->commit();
+  store_.begin(record("c2"))->commit();
+  EXPECT_TRUE(store_.remove(record().attachment));
+  EXPECT_TRUE(fs::exists(network()));
+  EXPECT_TRUE(store_.remove(record("c2").attachment));
+  EXPECT_FALSE(fs::exists(network()));
+  EXPECT_FALSE(store_.remove(record().attachment));
+}
+
+TEST_F(RecordStoreTest, OnlyRootMayLook) {
+  store_.begin(record())->commit();
+  struct stat status {};
+  ASSERT_EQ(::stat(store_.directory().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700U);
+}
+
+TEST_F(RecordStoreTest, StrangeFilesArePassedOverAndNamed) {
+  store_.begin(record())->commit();
+  std::ofstream(network() / "garbage.json") << "{";
+  std::ofstream(network() / "empty.json");
+  fs::create_symlink("/etc/passwd", network() / "link.json");
+  ASSERT_EQ(::mkfifo((network() / "fifo.json").c_str(), 0600), 0);
+  std::vector<std::string> strange;
+  EXPECT_EQ(store_.list({}, &strange).size(), 1U);
+  EXPECT_EQ(strange.size(), 4U);
+}
+
+TEST_F(RecordStoreTest, ARecordOfAnotherBootIsNotAlive) {
+  Record old = record();
+  old.bootId = "another";
+  EXPECT_FALSE(old.alive());
+  old = record();
+  old.netnsIdentity.ino += 1;
+  EXPECT_FALSE(old.alive());
+  old = record();
+  old.netns = "/nonexistent";
+  EXPECT_FALSE(old.alive());
+}
+
+TEST_F(RecordStoreTest, RecordMakesTheCallThatUndoesIt) {
+  const Call call = record().call();
+  EXPECT_EQ(call.env.command, "DEL");
+  EXPECT_EQ(call.attachment(), record().attachment);
+  EXPECT_EQ(call.version, "1.1.0");
+  EXPECT_EQ(parseJson(call.input), record().conf);
+}
+
+TEST_F(RecordStoreTest, NobodyIsAloneWhileAnotherShares) {
+  store_.begin(record())->commit();
+  const netns::Fd one = store_.shareLock();
+  ASSERT_TRUE(one);
+  {
+    const netns::Fd two = store_.shareLock();
+    ASSERT_TRUE(two);
+    EXPECT_FALSE(RecordStore::alone(one));
+  }
+  EXPECT_TRUE(RecordStore::alone(one));
+}
+
+}  // namespace
+}  // namespace fairlead::plugin
