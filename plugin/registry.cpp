@@ -8,6 +8,8 @@ std::span<const Plugin* const> plugins() {
   static const std::array kPlugins = {
       &bridgePlugin(),
       &loopbackPlugin(),
+      &hostLocalPlugin(),
+      &staticPlugin(),
   };
   return kPlugins;
 }
