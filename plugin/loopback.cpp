@@ -23,6 +23,12 @@ const LinkRef& lo() {
   return kLo;
 }
 
+void setUp(netns::Socket& socket, bool up) {
+  netns::LinkChange change;
+  change.up = up;
+  socket.send(netns::link::set(lo(), change));
+}
+
 std::optional<Result> previous(const Call& call) {
   try {
     return call.prevResult();
@@ -65,7 +71,7 @@ class Loopback : public Plugin {
     const std::optional<Result> prevResult = previous(call);
     const netns::NetNS container = openContainer(call);
     auto socket = netns::Socket::open(container);
-    socket.send(netns::link::set(lo(), {.up = true}));
+    setUp(socket, true);
     const std::vector<Prefix> addresses = addressesOfLo(socket);
     return prevResult ? *prevResult : resultOf(call, addresses);
   }
@@ -74,7 +80,7 @@ class Loopback : public Plugin {
     const auto container = openContainerIfAny(call);
     if (!container) return;
     auto socket = netns::Socket::open(*container);
-    socket.send(netns::link::set(lo(), {.up = false}));
+    setUp(socket, false);
   }
 
   void check(const Call& call) const override {
