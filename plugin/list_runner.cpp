@@ -185,9 +185,10 @@ Result ListRunner::explain(const RuntimeConf& conf, std::vector<PluginPlan>& pla
       const Delegate delegate = find(i);
       const std::string input = list_.input(i, i == 0 ? nullptr : &result, conf.capabilityArgs);
       Explanation explanation = delegate.explain(makeCall(environment("ADD", conf), input));
-      const std::string path = delegate.builtin() == nullptr ? delegate.path() : "";
-      plans.push_back({list_.plugins[i].type, path, std::move(explanation.lines)});
-      result = std::move(explanation.result);
+      plans.push_back({list_.plugins[i].type, delegate.path(), delegate.builtin() != nullptr,
+                       std::move(explanation.lines)});
+      // What a foreign plugin would make of the result, it alone knows.
+      if (delegate.builtin() != nullptr) result = std::move(explanation.result);
     });
     if (failure) throw ListError({*std::move(failure)});
   }

@@ -51,7 +51,8 @@ class ListError : public std::exception {
 // PluginPlan is what one plugin of the list would do in an ADD.
 struct PluginPlan {
   std::string type;
-  std::string path;  // the file; empty when it is built in
+  std::string path;  // the file
+  bool builtin;
   std::vector<std::string> lines;
 };
 
@@ -59,8 +60,7 @@ struct PluginPlan {
 // What a plugin refuses is thrown as ListError; the cache may throw netns::Error.
 class ListRunner {
  public:
-  // `list` and `cache` must outlive this. Plugins are looked for along `cniPath`; one that is in none of its
-  // directories but built in is taken from here.
+  // `list` and `cache` must outlive this. Plugins are looked for along `cniPath` (Delegate::find()).
   ListRunner(const NetworkList& list, std::string cniPath, const ResultCache& cache);
 
   // add() calls the plugins in order, each with the result of the one before, and caches the last result.

@@ -1,0 +1,54 @@
+// The attachments that this machine remembers: those that the built-in plugins recorded, and those that
+// runtimes cached. `ls` shows them, GC goes by them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "netns/netns.h"
+#include "plugin/call.h"
+#include "plugin/record.h"
+#include "plugin/result_cache.h"
+
+namespace fairlead::plugin {
+
+// KnownAttachment is what records and cache together tell of an attachment.
+struct KnownAttachment {
+  enum class State {
+    Live,         // its namespace is there, and the same as ever
+    Adding,       // an ADD is at work
+    Interrupted,  // an ADD was killed half-way
+    Gone,         // its namespace is gone, or another has taken its path
+    OtherBoot,    // from before the machine was last started: nothing but its files can be left
+  };
+
+  Attachment attachment;
+  State state = State::Gone;
+  std::string netns;      // the path; empty when what is there now is not the attachment's namespace any more
+  std::string lastNetns;  // the path that it had
+  std::string type;       // of the plugin that recorded it; empty when only a runtime remembers it
+  std::string hostInterface;           // empty when not known
+  std::vector<std::string> addresses;  // with prefix length; empty when no result is cached
+  int64_t createdAt = 0;               // seconds since the epoch
+  std::optional<CachedAttachment> cached;
+
+  // valid() tells whether GC has to leave it alone.
+  bool valid() const { return state == State::Live || state == State::Adding; }
+};
+
+// stateWord() is "live", "adding", "interrupted", "namespace gone" or "other boot".
+std::string_view stateWord(KnownAttachment::State state);
+
+// knownAttachments() are those of a network, or of all networks when it is empty, in the order of their
+// names.
+std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const ResultCache& cache,
+                                              std::string_view network = {});
+
+// containerIdOf() is what a container is called when nobody says: "netns-" and the inode number of its
+// namespace.
+std::string containerIdOf(const netns::NetNS& ns);
+
+}  // namespace fairlead::plugin
