@@ -1,0 +1,246 @@
+// Bridges and veth pairs. Root.
+#include "netns/link.h"
+
+#include <string>
+
+#include "netns/route.h"
+#include "tests/netns/host.h"
+
+namespace fairlead::netns {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+class LinkTest : public HostTest {
+ protected:
+  static Json only(const Json& list) {
+    EXPECT_EQ(list.size(), 1U);
+    return list.at(0);
+  }
+  static bool hasFlag(const Json& link, const std::string& flag) {
+    const auto& flags = link.at("flags");
+    return std::find(flags.begin(), flags.end(), flag) != flags.end();
+  }
+};
+
+TEST_F(LinkTest, BridgeIsWhatWasAskedFor) {
+  host().send(link::addBridge({.name = "br0", .mtu = 1400, .mac = Mac::parse("02:00:00:00:00:07")}));
+  const Json seen = only(look("ip -j -d link show br0"));
+  EXPECT_EQ(seen.at("linkinfo").at("info_kind"), "bridge");
+  EXPECT_EQ(seen.at("mtu"), 1400);
+  EXPECT_EQ(seen.at("address"), "02:00:00:00:00:07");
+
+  const Link link = link::find(host(), {.name = "br0"}).value();
+  EXPECT_EQ(link.index, seen.at("ifindex"));
+  EXPECT_EQ(link.kind, "bridge");
+  EXPECT_EQ(link.mtu, 1400);
+  EXPECT_EQ(link.mac.str(), "02:00:00:00:00:07");
+  EXPECT_FALSE(link.up);
+  host().send(link::remove({.name = "br0"}));
+  EXPECT_FALSE(link::find(host(), {.name = "br0"}));
+}
+
+TEST_F(LinkTest, VethIsBornWithItsPeerInPlace) {
+  const int bridge = addBridge("br0");
+  const NetNS container = NetNS::create();
+  VethSpec spec;
+  spec.name = "veth0";
+  spec.mac = Mac::parse("02:00:00:00:00:01");
+  spec.master = bridge;
+  spec.mtu = 1420;
+  spec.peerName = "eth0";
+  spec.peerMac = Mac::parse("02:00:00:00:00:02");
+  spec.peerNS = &container;
+  host().send(link::addVeth(spec));
+
+  const Json outer = only(look("ip -j -d link show veth0"));
+  EXPECT_EQ(outer.at("master"), "br0");
+  EXPECT_EQ(outer.at("mtu"), 1420);
+  EXPECT_EQ(outer.at("address"), "02:00:00:00:00:01");
+  EXPECT_EQ(outer.at("num_tx_queues"), 1);
+  EXPECT_EQ(outer.at("num_rx_queues"), 1);
+  EXPECT_TRUE(hasFlag(outer, "UP"));
+  const Json inner = only(lookIn(container, "ip -j -d link show eth0"));
+  EXPECT_EQ(inner.at("mtu"), 1420);
+  EXPECT_EQ(inner.at("address"), "02:00:00:00:00:02");
+  EXPECT_EQ(inner.at("num_tx_queues"), 1);
+  EXPECT_FALSE(hasFlag(inner, "UP"));
+
+  Socket socket = Socket::open(container);
+  const Link peer = link::find(socket, {.name = "eth0"}).value();
+  EXPECT_EQ(peer.kind, "veth");
+  EXPECT_EQ(peer.index, inner.at("ifindex"));
+  EXPECT_EQ(peer.peerIndex, outer.at("ifindex"));
+  EXPECT_EQ(link::find(host(), {.name = "veth0"}).value().peerIndex, peer.index);
+  EXPECT_EQ(link::find(host(), {.name = "veth0"}).value().master, bridge);
+}
+
+TEST_F(LinkTest, VethWithBothEndsInOneNamespace) {
+  VethSpec spec;
+  spec.name = "one";
+  spec.peerName = "two";
+  host().send(link::addVeth(spec));
+  EXPECT_TRUE(link::find(host(), {.name = "two"}));
+  host().send(link::remove({.name = "two"}));
+  EXPECT_FALSE(link::find(host(), {.name = "one"}));
+}
+
+TEST_F(LinkTest, TakenNameIsEexistAndLeavesNothing) {
+  const NetNS container = NetNS::create();
+  addBridge("br0");
+  EXPECT_EQ(codeOf([&] { host().send(link::addBridge({.name = "br0", .mtu = 0, .mac = {}})); }), EEXIST);
+  VethSpec spec;
+  spec.name = "br0";
+  spec.peerName = "eth0";
+  spec.peerNS = &container;
+  EXPECT_EQ(codeOf([&] { host().send(link::addVeth(spec)); }), EEXIST);
+  Socket inside = Socket::open(container);
+  EXPECT_FALSE(link::find(inside, {.name = "eth0"}));
+
+  // Taken in the container: the end in the host must not be left over.
+  spec.name = "veth0";
+  spec.peerName = "lo";
+  EXPECT_EQ(codeOf([&] { host().send(link::addVeth(spec)); }), EEXIST);
+  EXPECT_FALSE(link::find(host(), {.name = "veth0"}));
+}
+
+TEST_F(LinkTest, HostileNamesAreTheKernelsToRefuse) {
+  for (const std::string& name : {std::string("a/b"), std::string("a b"), std::string("."), std::string(".."),
+                                  std::string("a:b"), std::string(16, 'x'), std::string(200, 'x')}) {
+    EXPECT_NE(codeOf([&] { host().send(link::addBridge({.name = name, .mtu = 0, .mac = {}})); }), 0) << name;
+    EXPECT_NE(codeOf([&] {
+                if (link::find(host(), {.name = name})) throw std::logic_error("found");
+                throw Error(ENODEV, "absent");
+              }),
+              0)
+        << name;
+  }
+  // A pattern, as iproute2 takes it, must not become a name of the kernel's choice without our knowing it.
+  EXPECT_EQ(look("ip -j link").size(), 1U);
+}
+
+TEST_F(LinkTest, PeerInANamespaceThatIsGoneFails) {
+  VethSpec spec;
+  spec.name = "veth0";
+  spec.peerName = "eth0";
+  NetNS container = NetNS::create();
+  const NetNS stale = std::move(container);
+  spec.peerNS = &container;  // moved from: descriptor -1
+  EXPECT_NE(codeOf([&] { host().send(link::addVeth(spec)); }), 0);
+  EXPECT_FALSE(link::find(host(), {.name = "veth0"}));
+}
+
+TEST_F(LinkTest, HairpinIsSetByNameInTheBatchThatAddsThePort) {
+  const int bridge = addBridge("br0");
+  const NetNS container = NetNS::create();
+  VethSpec spec;
+  spec.name = "veth0";
+  spec.master = bridge;
+  spec.peerName = "eth0";
+  spec.peerNS = &container;
+  LinkChange on;
+  on.hairpin = true;
+  std::vector<Request> requests;
+  requests.push_back(link::addVeth(spec));
+  requests.push_back(link::set({.name = "veth0"}, on));
+  host().send(requests);
+  EXPECT_EQ(only(look("bridge -j -d link show dev veth0")).at("hairpin"), true);
+  EXPECT_EQ(link::find(host(), {.name = "veth0"}).value().hairpin, true);
+  LinkChange off;
+  off.hairpin = false;
+  host().send(link::set({.name = "veth0"}, off));
+  EXPECT_EQ(only(look("bridge -j -d link show dev veth0")).at("hairpin"), false);
+  EXPECT_EQ(link::find(host(), {.name = "veth0"}).value().hairpin, false);
+  EXPECT_EQ(link::find(host(), {.name = "br0"}).value().hairpin, std::nullopt);
+}
+
+TEST_F(LinkTest, HairpinOfALinkThatIsNoPortFails) {
+  addBridge("br0");
+  LinkChange on;
+  on.hairpin = true;
+  EXPECT_EQ(codeOf([&] { host().send(link::set({.name = "br0"}, on)); }), EOPNOTSUPP);
+}
+
+TEST_F(LinkTest, EveryChangeIsSeenByOthers) {
+  const int bridge = addBridge("br0");
+  VethSpec spec;
+  spec.name = "one";
+  spec.peerName = "two";
+  host().send(link::addVeth(spec));
+  LinkChange change;
+  change.promisc = true;
+  change.mtu = 1300;
+  change.mac = Mac::parse("02:00:00:00:00:33");
+  change.alias = "made by a test";
+  change.master = bridge;
+  change.masterName = "br0";
+  change.up = false;
+  host().send(link::set({.name = "one"}, change));
+  Json seen = only(look("ip -j -d link show one"));
+  EXPECT_TRUE(hasFlag(seen, "PROMISC"));
+  EXPECT_FALSE(hasFlag(seen, "UP"));
+  EXPECT_EQ(seen.at("mtu"), 1300);
+  EXPECT_EQ(seen.at("address"), "02:00:00:00:00:33");
+  EXPECT_EQ(seen.at("ifalias"), "made by a test");
+  EXPECT_EQ(seen.at("master"), "br0");
+  EXPECT_EQ(link::find(host(), {.name = "one"}).value().alias, "made by a test");
+
+  LinkChange release;
+  release.master = 0;
+  release.promisc = false;
+  host().send(link::set({.name = "one"}, release));
+  seen = only(look("ip -j -d link show one"));
+  EXPECT_FALSE(seen.contains("master"));
+  EXPECT_FALSE(hasFlag(seen, "PROMISC"));
+  EXPECT_FALSE(link::find(host(), {.name = "one"}).value().promisc);
+  host().send(link::remove({.name = "one"}));
+}
+
+TEST_F(LinkTest, PromiscuousBridgeIsToldFromAnOrdinaryOne) {
+  addBridge("br0");
+  EXPECT_FALSE(link::find(host(), {.name = "br0"}).value().promisc);
+  LinkChange change;
+  change.promisc = true;
+  host().send(link::set({.name = "br0"}, change));
+  EXPECT_TRUE(link::find(host(), {.name = "br0"}).value().promisc);
+  EXPECT_EQ(only(look("ip -j -d link show br0")).at("promiscuity"), 1);
+}
+
+TEST_F(LinkTest, ListHasEveryLinkOnce) {
+  addBridge("br0");
+  addBridge("br1");
+  std::vector<std::string> names;
+  for (const Link& link : link::list(host())) names.push_back(link.name);
+  std::ranges::sort(names);
+  EXPECT_EQ(names, (std::vector<std::string>{"br0", "br1", "lo"}));
+}
+
+TEST_F(LinkTest, RemovingWhatIsNotThereIsFine) {
+  EXPECT_EQ(host().send(link::remove({.name = "nosuch"})).code, ENODEV);
+}
+
+TEST_F(LinkTest, FramesGetThroughAsSoonAsThePortIsUp) {
+  const int bridge = addBridge("br0");
+  const NetNS one = NetNS::create();
+  const NetNS two = NetNS::create();
+  addContainer(one, "veth1", bridge, Prefix::parse("10.1.0.1/24").value());
+  addContainer(two, "veth2", bridge, Prefix::parse("10.1.0.2/24").value());
+  const Output ping = shellIn(two, "ping -c 1 -W 5 10.1.0.1");
+  EXPECT_EQ(ping.status, 0) << ping.text;
+  EXPECT_EQ(link::find(host(), {.name = "veth2"}).value().operState, Link::kOperUp);
+}
+
+TEST_F(LinkTest, WaitingForALinkThatStaysDownEnds) {
+  const NetNS container = NetNS::create();
+  VethSpec spec;
+  spec.name = "veth0";
+  spec.peerName = "eth0";
+  spec.peerNS = &container;
+  host().send(link::addVeth(spec));
+  EXPECT_EQ(link::waitUp(host(), {.name = "veth0"}, 30ms), std::nullopt);
+  EXPECT_EQ(link::waitUp(host(), {.name = "nosuch"}, 1h), std::nullopt);
+}
+
+}  // namespace
+}  // namespace fairlead::netns
