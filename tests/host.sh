@@ -91,16 +91,12 @@ leftByContainers() {
   } | grep .
 }
 
-# removeNetwork CONFLIST takes away what the network's containers shared; the commands are shown.
+# removeNetwork CONFLIST [RUN] takes away what the network's containers shared. RUN, if given, runs each command.
 removeNetwork() {
-  local network bridge addresses
-  network=$(jq -r .name "$1") bridge=$(jq -r '.plugins[0].bridge // empty' "$1")
+  local bridge addresses
+  bridge=$(jq -r '.plugins[0].bridge // empty' "$1")
   addresses=$(jq -r '.plugins[0].ipam.dataDir // "/var/lib/cni/networks"' "$1")
-  (
-    set -x
-    [[ -z $bridge ]] || ip link delete "$bridge"
-    rm -rf "${addresses:?}/$network" /run/fairlead
-    find "$addresses" /var/lib/cni -depth -type d -empty -delete 2>/dev/null || true
-    ! nft list table inet fairlead >/dev/null 2>&1 || nft delete table inet fairlead
-  )
+  [[ -z $bridge ]] || ${2:-} ip link delete "$bridge"
+  ! nft list table inet fairlead >/dev/null 2>&1 || ${2:-} nft delete table inet fairlead
+  ${2:-} rm -rf "$addresses" /var/lib/cni /run/fairlead
 }

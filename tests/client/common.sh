@@ -19,7 +19,7 @@ answers() {
 }
 
 # attachments prints the lines of `fairlead ls`, without a header: one for every attachment that Fairlead knows.
-attachments() { "${plugins:?}/fairlead" ls --json | jq -r '.[] | "\(.network) \(.container) \(.interface)"'; }
+attachments() { "${plugins:?}/fairlead" ls --json | jq -r '.[] | "\(.network) \(.containerID) \(.ifname)"'; }
 
 # nothingLeft NETWORK BRIDGE: every trace of the containers is gone. What may stay is what belongs to the network: its
 # bridge, host-local's lock and memory of the last address.

@@ -11,7 +11,7 @@ enterHost "$@"
 plugins=$(readlink -f "$1") conf=$(readlink -f "$2")
 # ask FILTER reads the configuration of the list's one plugin.
 ask() { jq -r ".plugins[0] | $1" "$conf"; }
-fairlead() { "$plugins/fairlead" "$@"; }
+fairlead() { "$plugins/fairlead" "$@"; }  # with --json, only results are printed
 type=$(ask .type) bridge=$(ask '.bridge // empty')
 port() { ip -j -d link show master "$bridge" | jq -r ".[$1].ifname // empty"; }
 # in BOX prints what one of ip's views of a container has, filtered by jq: in BOX FILTER IP-ARGUMENTS...
@@ -62,7 +62,7 @@ checkBridge() {
 # secondContainer wires another one and lets it talk to the first, where each gets an address of its own.
 secondContainer() {
   local first=$1 second address
-  second=$(fairlead add "$conf" --netns box2)
+  second=$(fairlead add "$conf" --netns box2 --json)
   [[ $(jq -c .ips <<<"$first") != "$(jq -c .ips <<<"$second")" ]] || die "both containers have the same address"
   for address in $(jq -r '.ips[].address' <<<"$first"); do
     ip netns exec box2 ping -q -c 1 -W 2 "${address%/*}" >/dev/null || die "box2 does not reach ${address%/*}"
@@ -85,7 +85,7 @@ ip netns add box
 ip netns add box2
 snapshot >"$work/before"
 
-first=$(fairlead add "$conf" --netns box --ifname "$ifname")
+first=$(fairlead add "$conf" --netns box --ifname "$ifname" --json)
 jq -e --arg name "$ifname" '.interfaces | any(.name == $name)' <<<"$first" >/dev/null || die "$ifname is not in the result"
 case $type in
   bridge) checkBridge "$first" ;;

@@ -58,7 +58,7 @@ reference() {
   theirs[$1]+="${times[0]} ms  "
 }
 
-bridge=$(jq -r '.plugins[0].bridge' "$conf") network=$(jq -r .name "$conf")
+bridge=$(jq -r '.plugins[0].bridge' "$conf")
 ip netns add alpha
 ip netns add beta
 snapshot >"$work/before"
@@ -67,8 +67,8 @@ title "Two containers, alpha and beta, and a network for them: $conf"
 cat "$conf"
 
 title "Wire both"
-verb add alpha --verbose >"$work/alpha.json"
-verb add beta >"$work/beta.json"
+verb add alpha --verbose
+verb add beta
 
 title "What they have got"
 for box in alpha beta; do
@@ -78,8 +78,10 @@ done
 show fairlead ls
 
 title "They reach each other, and the gateway"
-show ip netns exec alpha ping -c 2 -i 0.2 -W 2 "$(jq -r '.ips[0].address | split("/")[0]' "$work/beta.json")"
-show ip netns exec alpha ping -c 1 -W 2 "$(jq -r '.ips[0].gateway' "$work/beta.json")"
+# addressOf IP-ARGUMENTS...: the first address of what `ip addr show` is asked for.
+addressOf() { ip -j "$@" scope global | jq -r '.[0].addr_info[0].local'; }
+show ip netns exec alpha ping -c 2 -i 0.2 -W 2 "$(addressOf -n beta addr show dev eth0)"
+show ip netns exec alpha ping -c 1 -W 2 "$(addressOf addr show dev "$bridge")"
 
 title "Is everything as it was made?"
 for box in alpha beta; do verb check "$box"; done
@@ -91,7 +93,7 @@ title "What is left"
 [[ -z $(fairlead ls --json | jq '.[]') ]] || die "attachments are left: $(fairlead ls)"
 leftByContainers "$conf" "$work/before" || die "something of a container is left"
 echo "of the containers: nothing. What the network shared, its bridge above all, waits for the next one. Without it:"
-removeNetwork "$conf"
+removeNetwork "$conf" show
 snapshot >"$work/after"
 diff "$work/before" "$work/after" || die "something is left"
 echo "no link, address, route, rule or file: $(wc -l <"$work/after") lines of state, the same as before"
