@@ -58,9 +58,10 @@ struct M {
 };
 
 enum class PStatus : uint8_t {
-  Idle,     // in Sched::pidle, or on its way between two owners; its queue is empty when in the list
-  Running,  // owned by the M that has it in M::p
-  Syscall,  // the M that left it may have it back, anyone who wins the exchange may have it instead
+  Idle,     // in Sched::pidle, its queue empty: the one state in which thieves and sysmon need not look
+  Running,  // owned: by the M that has it in M::p, or by whoever takes it from one M to the next
+  Syscall,  // the M that left it may have it back, anyone who wins the exchange to Running may have it
+            // instead
 };
 
 // P is the right to run goroutines and the queue of those that wait for it. Fields are the owner's unless

@@ -31,21 +31,22 @@ P* pidleget() {
   P* p = sched.pidle;
   if (p == nullptr) return nullptr;
   sched.pidle = p->link;
+  p->status.store(PStatus::Running, std::memory_order_relaxed);
   sched.npidle.fetch_sub(1, std::memory_order_seq_cst);
   return p;
 }
 
 void pidleput(P* p) {
   if (!p->runq.empty()) fatal("pidleput: P has non-empty run queue");
+  p->status.store(PStatus::Idle, std::memory_order_relaxed);
   p->link = std::exchange(sched.pidle, p);
   sched.npidle.fetch_add(1, std::memory_order_seq_cst);
 }
 
 void acquirep(M* m, P* p) {
-  if (p == nullptr || m->p != nullptr || p->status.load(std::memory_order_relaxed) != PStatus::Idle) {
+  if (p == nullptr || m->p != nullptr || p->status.load(std::memory_order_relaxed) != PStatus::Running) {
     fatal("acquirep: inconsistent P");
   }
-  p->status.store(PStatus::Running, std::memory_order_relaxed);
   m->p = p;
 }
 
@@ -53,7 +54,6 @@ P* releasep(M* m) {
   P* p = std::exchange(m->p, nullptr);
   if (p == nullptr || p->status.load(std::memory_order_relaxed) != PStatus::Running)
     fatal("releasep: inconsistent P");
-  p->status.store(PStatus::Idle, std::memory_order_relaxed);
   return p;
 }
 

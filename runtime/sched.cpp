@@ -152,7 +152,10 @@ void findIdle(M* m) {
     becomeSpinning(m);
     return;
   }
-  if (timers.keep() && regainp(m)) return;
+  if (timers.keep()) {
+    if (regainp(m)) return;
+    wakeSysmonIfNeeded();  // all Ps may be blocked in the kernel, and nobody there to run the timer
+  }
   stopm(m);
 }
 

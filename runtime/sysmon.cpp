@@ -37,7 +37,7 @@ bool retake() {
       continue;
     }
     PStatus blocked = PStatus::Syscall;
-    if (!p->status.compare_exchange_strong(blocked, PStatus::Idle, std::memory_order_acq_rel)) continue;
+    if (!p->status.compare_exchange_strong(blocked, PStatus::Running, std::memory_order_acq_rel)) continue;
     p->syscalltick.store(tick + 1, std::memory_order_relaxed);
     handoffp(p);
     any = true;

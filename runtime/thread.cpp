@@ -107,8 +107,7 @@ void startThread(ThreadRequest& request) {
 
 void ensureg0(M* m) {
   if (m->hasg0 || m != &m0) return;
-  // The stack of a goroutine that never runs.
-  const G* holder = gget(m->p != nullptr ? m->p : m->oldp);
+  const G* holder = newStack();  // of a goroutine that never runs; m may hold no P here
   prepareContext(m->g0, holder->stackLow, holder->stackHigh, m0Loop);
   m->hasg0 = true;
 }

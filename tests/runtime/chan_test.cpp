@@ -1,0 +1,280 @@
+// Every sentence of Go's channel semantics.
+#include "runtime/chan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "runtime/gmp.h"
+#include "runtime/runtime.h"
+#include "runtime/stack.h"
+#include "runtime/sync.h"
+#include "tests/runtime/fixture.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using ChanTest = RuntimeTest;
+
+// parked() waits until n goroutines besides main are parked for `reason`.
+bool parked(int n, WaitReason reason) {
+  struct Count {
+    int n;
+    WaitReason reason;
+  };
+  return eventually([&] {
+    Count count{0, reason};
+    forEachG(
+        [](G* gp, void* arg) {
+          auto* c = static_cast<Count*>(arg);
+          if (gp->status == GStatus::Waiting && gp->waitReason == c->reason) ++c->n;
+        },
+        &count);
+    return count.n == n;
+  });
+}
+
+template <class F>
+std::string panicOf(F f) {
+  try {
+    f();
+  } catch (const Panic& panic) {
+    return panic.what();
+  }
+  return "no panic";
+}
+
+TEST_F(ChanTest, ASizeOutOfRangePanics) {
+  EXPECT_EQ(panicOf([] { Chan<int>(-1); }), "makechan: size out of range");
+  EXPECT_EQ(panicOf([] { Chan<int64_t>(std::numeric_limits<std::ptrdiff_t>::max()); }),
+            "makechan: size out of range");
+}
+
+TEST_F(ChanTest, LenAndCapCountTheBuffer) {
+  const Chan<int> c(3);
+  EXPECT_EQ(c.cap(), 3U);
+  EXPECT_EQ(c.len(), 0U);
+  c.send(1);
+  c.send(2);
+  EXPECT_EQ(c.len(), 2U);
+  c.receive();
+  EXPECT_EQ(c.len(), 1U);
+  EXPECT_EQ(Chan<int>().cap(), 0U);
+}
+
+TEST_F(ChanTest, ValuesComeInTheOrderTheyWereSent) {
+  for (const int capacity : {0, 1, 7, 100}) {
+    const Chan<int> c(capacity);
+    go([c] {
+      for (int i = 0; i < 1000; ++i) c.send(i);
+      c.close();
+    });
+    std::vector<int> got;
+    for (const int value : c) got.push_back(value);
+    std::vector<int> want(1000);
+    std::iota(want.begin(), want.end(), 0);
+    EXPECT_EQ(got, want) << "capacity " << capacity;
+  }
+}
+
+TEST_F(ChanTest, AnUnbufferedSendWaitsForItsReceiver) {
+  const Chan<int> c;
+  EXPECT_FALSE(c.trySend(1));
+  go([c] { c.send(2); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanSend));
+  EXPECT_EQ(c.len(), 0U);
+  EXPECT_EQ(c.receive(), 2);
+}
+
+TEST_F(ChanTest, AFullBufferBlocksAndItsSenderTakesThePlaceThatBecomesFree) {
+  const Chan<int> c(2);
+  c.send(1);
+  c.send(2);
+  EXPECT_FALSE(c.trySend(99));
+  go([c] { c.send(3); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanSend));
+  EXPECT_EQ(c.receive(), 1);
+  EXPECT_EQ(c.len(), 2U);
+  EXPECT_EQ(c.receive(), 2);
+  EXPECT_EQ(c.receive(), 3);
+}
+
+TEST_F(ChanTest, WaitersAreServedFirstComeFirstServed) {
+  const Chan<int> c;
+  const Chan<int> order(3);
+  for (int i = 0; i < 3; ++i) {
+    go([=] {
+      c.receive();
+      order.send(i);
+    });
+    ASSERT_TRUE(parked(i + 1, WaitReason::ChanReceive));
+  }
+  for (int i = 0; i < 3; ++i) {
+    c.send(0);
+    EXPECT_EQ(order.receive(), i);
+  }
+}
+
+TEST_F(ChanTest, CloseReleasesAllReceiversWithNothing) {
+  const Chan<int> c;
+  WaitGroup group;
+  std::atomic<int> empty{0};
+  for (int i = 0; i < 5; ++i) group.go([&, c] { empty += c.receive().has_value() ? 0 : 1; });
+  ASSERT_TRUE(parked(5, WaitReason::ChanReceive));
+  c.close();
+  group.wait();
+  EXPECT_EQ(empty, 5);
+}
+
+TEST_F(ChanTest, CloseMakesWaitingSendersPanic) {
+  const Chan<int> c;
+  WaitGroup group;
+  std::vector<std::string> panics(3);
+  for (auto& text : panics) group.go([&text, c] { text = panicOf([c] { c.send(1); }); });
+  ASSERT_TRUE(parked(3, WaitReason::ChanSend));
+  c.close();
+  group.wait();
+  for (const auto& text : panics) EXPECT_EQ(text, "send on closed channel");
+}
+
+TEST_F(ChanTest, BufferedValuesOutliveTheClose) {
+  const Chan<int> c(2);
+  c.send(1);
+  c.send(2);
+  c.close();
+  EXPECT_EQ(c.receive(), 1);
+  EXPECT_EQ(c.receive(), 2);
+  EXPECT_EQ(c.receive(), std::nullopt);
+  EXPECT_EQ(c.receive(), std::nullopt);
+}
+
+TEST_F(ChanTest, AClosedChannelRefusesSendsAndASecondClose) {
+  const Chan<int> c(1);
+  c.close();
+  EXPECT_EQ(panicOf([&] { c.send(1); }), "send on closed channel");
+  EXPECT_EQ(panicOf([&] { c.trySend(1); }), "send on closed channel");
+  EXPECT_EQ(panicOf([&] { c.close(); }), "close of closed channel");
+}
+
+TEST_F(ChanTest, TryReceiveTellsNothingYetFromClosed) {
+  const Chan<int> c(1);
+  EXPECT_FALSE(c.tryReceive().ready);
+  c.send(5);
+  EXPECT_EQ(c.tryReceive().value, 5);
+  c.close();
+  const auto last = c.tryReceive();
+  EXPECT_TRUE(last.ready);
+  EXPECT_EQ(last.value, std::nullopt);
+}
+
+TEST_F(ChanTest, ANilChannelIsNeverReady) {
+  const Chan<int> nil(nullptr);
+  EXPECT_FALSE(nil.trySend(1));
+  EXPECT_FALSE(nil.tryReceive().ready);
+  EXPECT_EQ(nil.len() + nil.cap(), 0U);
+  EXPECT_EQ(panicOf([&] { nil.close(); }), "close of nil channel");
+}
+
+TEST_F(ChanTest, CopiesAreTheSameChannel) {
+  const Chan<int> a(1);
+  const Chan<int> b = a;
+  EXPECT_TRUE(a == b);
+  EXPECT_FALSE(a == Chan<int>(1));
+  b.send(3);
+  EXPECT_EQ(a.receive(), 3);
+}
+
+TEST_F(ChanTest, MoveOnlyValuesPass) {
+  const Chan<std::unique_ptr<int>> c;
+  go([c] { c.send(std::make_unique<int>(11)); });
+  EXPECT_EQ(**c.receive(), 11);
+}
+
+TEST_F(ChanTest, ATrySendThatFailsLeavesTheValue) {
+  const Chan<std::unique_ptr<int>> c;
+  auto value = std::make_unique<int>(5);
+  EXPECT_FALSE(c.trySend(std::move(value)));
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(*value, 5);
+}
+
+TEST_F(ChanTest, EveryValueIsDestroyedOnce) {
+  const auto counted = std::make_shared<int>(0);
+  {
+    const Chan<std::shared_ptr<int>> c(4);
+    for (int i = 0; i < 4; ++i) c.send(counted);
+    c.receive();
+    c.trySend(counted);
+    c.trySend(counted);
+    c.close();
+    EXPECT_THROW(c.send(counted), Panic);
+    EXPECT_EQ(counted.use_count(), 5);
+  }
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST_F(ChanTest, AChannelOutlivesTheScopeThatMadeIt) {
+  const Chan<Chan<std::string>> outer(1);
+  {
+    const Chan<std::string> inner(1);
+    inner.send("kept");
+    outer.send(inner);
+  }
+  EXPECT_EQ(outer.receive()->receive(), "kept");
+}
+
+// Each value arrives exactly once, whatever the mix of producers, consumers and capacities.
+TEST_F(ChanTest, ManyProducersAndConsumersLoseAndDoubleNothing) {
+  constexpr int kProducers = 6;
+  constexpr int kEach = 2000;
+  for (const int capacity : {0, 1, 10, 1000}) {
+    const Chan<int> c(capacity);
+    std::vector<std::atomic<int>> seen(static_cast<size_t>(kProducers) * kEach);
+    WaitGroup producers;
+    WaitGroup consumers;
+    for (int p = 0; p < kProducers; ++p) {
+      producers.go([=] {
+        for (int i = 0; i < kEach; ++i) c.send(p * kEach + i);
+      });
+    }
+    for (int i = 0; i < 5; ++i) {
+      consumers.go([&seen, c] {
+        for (const int value : c) ++seen[static_cast<size_t>(value)];
+      });
+    }
+    producers.wait();
+    c.close();
+    consumers.wait();
+    EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](const auto& count) { return count == 1; }));
+  }
+}
+
+TEST_F(ChanTest, ABufferedChannelIsACountingSemaphore) {
+  const Chan<int> slots(3);
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  WaitGroup group;
+  for (int i = 0; i < 200; ++i) {
+    group.go([&, slots] {
+      slots.send(0);
+      const int now = ++inside;
+      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+      }
+      gosched();
+      --inside;
+      slots.receive();
+    });
+  }
+  group.wait();
+  EXPECT_LE(most, 3);
+  EXPECT_EQ(inside, 0);
+}
+
+}  // namespace
+}  // namespace fairlead::runtime

@@ -1,0 +1,32 @@
+// RuntimeTest: a fixture that proves that a test left no goroutine, thread or file descriptor behind.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <set>
+
+namespace fairlead::runtime {
+
+// eventually() looks at `condition` until it holds, and gives up after ten seconds. For what the kernel does
+// in its own time and tells nobody, such as the end of a thread.
+bool eventually(const std::function<bool()>& condition);
+
+// osThreads() are the thread ids of this process, from /proc.
+std::set<int> osThreads();
+
+// openFiles() counts the file descriptors of this process.
+int openFiles();
+
+class RuntimeTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+ private:
+  int goroutines_ = 0;
+  int files_ = 0;
+};
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,363 @@
+// A program that ends in the way its first argument names. Run by program_test, which knows what it must
+// print.
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "runtime/chan.h"
+#include "runtime/gmp.h"
+#include "runtime/runtime.h"
+#include "runtime/sync.h"
+#include "tests/runtime/init_lock.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using namespace std::chrono_literals;
+
+#if defined(INIT_LOCK)
+const bool initialised = initLockA() && initLockB();
+#endif
+
+bool onStartupThread() { return threadId() == getpid(); }
+
+int threads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
+}
+
+bool eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 10'000; ++i) {
+    if (condition()) return true;
+    sleep(1ms);
+  }
+  return false;
+}
+
+void check(bool condition, const char* what) { std::printf("%s %s\n", condition ? "ok:" : "WRONG:", what); }
+
+[[gnu::noinline]] int recurse(int depth) {
+  volatile char frame[512];
+  frame[0] = static_cast<char>(depth);
+  return depth < 0 ? 0 : recurse(depth + 1) + frame[0];
+}
+
+int status() { return 7; }
+
+int printAndReturn() {
+  std::printf("printed without a newline");
+  return 0;
+}
+
+int others() {  // main does not wait for them
+  for (int i = 0; i < 10; ++i) go([] { sleep(1h); });
+  std::printf("ends\n");
+  return 3;
+}
+
+int alone() {
+  {
+    const BlockingSection blocking;
+    usleep(1);
+  }
+  sleep(1ms);
+  gosched();
+  lockOSThread();
+  const Chan<int> c(1);
+  c.send(1);
+  c.receive();
+  WaitGroup group;
+  group.wait();
+  unlockOSThread();
+  check(threads() == 1, "one thread");
+  return 0;
+}
+
+int deadlock() {
+  const Chan<int> c;
+  c.receive();
+  return 0;
+}
+
+int deadlockMany() {
+  const Chan<int> c;
+  WaitGroup group;
+  group.go([c] { c.receive(); });
+  group.go([] { Chan<int>(nullptr).send(1); });
+  Mutex mutex;
+  mutex.lock();
+  go([&mutex] { mutex.lock(); });
+  group.wait();
+  return 0;
+}
+
+int deadlockLocked() {
+  lockOSThread();
+  return deadlock();
+}
+
+int deadlockLockedChild() {
+  go([] {
+    lockOSThread();
+    Chan<int>().receive();
+  });
+  sleep(1ms);
+  return deadlock();
+}
+
+int deadlockAfterSleep() {
+  go([] { sleep(2ms); });
+  return deadlock();
+}
+
+int mainGoexit() {
+  go([] {
+    sleep(1ms);
+    std::printf("child done\n");
+    std::fflush(stdout);
+  });
+  goexit();
+}
+
+int mainGoexitLocked() {
+  lockOSThread();
+  const Chan<int> done;
+  go([done] {
+    for (int i = 0; i < 100; ++i) {
+      gosched();
+      if (onStartupThread()) check(false, "the startup thread is not used again");
+    }
+    check(threads() >= 2, "the startup thread is still there");
+    std::fflush(stdout);
+  });
+  goexit();
+}
+
+int panicMain() { throw std::runtime_error("boom"); }
+
+int panicChild() {
+  go([] { throw std::runtime_error("child boom"); });
+  sleep(10s);
+  return 0;
+}
+
+int panicInt() { throw 42; }
+
+int panicClosed() {
+  const Chan<int> c(1);
+  c.close();
+  c.send(1);
+  return 0;
+}
+
+int panicKeepsTheStack() {
+  struct Unwound {
+    ~Unwound() { std::printf("unwound\n"); }
+  } unwound;
+  throw std::runtime_error("not unwound");
+}
+
+int goNil() {
+  go(std::function<void()>());
+  return 0;
+}
+
+int goNilPointer() {
+  void (*f)() = nullptr;
+  go(f);
+  return 0;
+}
+
+int unlockUnlocked() {
+  Mutex mutex;
+  try {
+    mutex.unlock();
+  } catch (...) {
+    std::printf("recovered\n");
+  }
+  return 0;
+}
+
+int swallowed() {
+  go([] {
+    try {
+      goexit();
+    } catch (...) {
+    }
+  });
+  sleep(10s);
+  return 0;
+}
+
+int overflow() {
+  WaitGroup group;
+  group.go([] { recurse(0); });
+  group.wait();
+  return 0;
+}
+
+int nullPointer() {
+  WaitGroup group;
+  group.go([] {
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+  });
+  group.wait();
+  return 0;
+}
+
+int foreignThread() {
+  std::thread stranger([] { gosched(); });
+  stranger.join();
+  return 0;
+}
+
+int insideBlockingSection() {
+  WaitGroup group;
+  group.go([] {});
+  group.wait();
+  const BlockingSection blocking;
+  Chan<int>().receive();
+  return 0;
+}
+
+// A goroutine that gets the startup thread locks it and ends: main must go on elsewhere, and the process
+// live.
+int wedgeStartupThread() {
+  const Chan<bool> took;
+  for (int i = 0; i < 1000; ++i) {
+    go([took] {
+      if (onStartupThread()) lockOSThread();
+      took.send(onStartupThread());
+    });
+    if (*took.receive()) {
+      sleep(1ms);
+      check(!onStartupThread(), "main goes on elsewhere");
+      check(std::filesystem::exists("/proc/self/task/" + std::to_string(getpid())),
+            "the startup thread is kept");
+      for (int k = 0; k < 100; ++k) {
+        WaitGroup group;
+        group.go([] {
+          if (onStartupThread()) check(false, "the startup thread is not used again");
+        });
+        group.wait();
+      }
+      return 0;
+    }
+  }
+  check(false, "no goroutine ever got the startup thread");
+  return 0;
+}
+
+// ---- with two locks from static initialisation ----
+
+int initLockPins() {
+  check(m0.lockedExt == 2, "locked twice before main");
+  check(threads() == 1, "one thread");
+  WaitGroup group;
+  std::atomic<int> trespassers{0};
+  const Chan<int> c;
+  for (int i = 0; i < 200; ++i) {
+    group.go([&] {
+      gosched();
+      if (onStartupThread()) ++trespassers;
+    });
+  }
+  bool pinned = onStartupThread();
+  for (int i = 0; i < 100; ++i) {
+    gosched();
+    pinned = pinned && onStartupThread();
+    if (i % 10 == 0) sleep(100us);
+    go([c] { c.send(1); });
+    c.receive();
+    pinned = pinned && onStartupThread();
+  }
+  group.wait();
+  check(pinned && onStartupThread(), "main stays on the startup thread");
+  check(trespassers == 0, "nobody else runs there");
+  unlockOSThread();
+  go([c] { c.send(1); });
+  c.receive();
+  check(onStartupThread(), "one unlock is not enough");
+  unlockOSThread();
+  check(m0.lockedExt == 0 && mainG.lockedm == nullptr, "two are");
+  return 0;
+}
+
+// A goroutine locks its thread and ends; main, unlocked then, never meets that thread again.
+int initLockChildExits() {
+  const Chan<int> thread(1);
+  go([thread] {
+    lockOSThread();
+    thread.send(threadId());
+  });
+  const int gone = *thread.receive();
+  check(gone != getpid(), "the child has a thread of its own");
+  check(eventually([gone] { return !std::filesystem::exists("/proc/self/task/" + std::to_string(gone)); }),
+        "which ends with it");
+  unlockOSThread();
+  unlockOSThread();
+  bool met = false;
+  for (int i = 0; i < 100; ++i) {
+    gosched();
+    sleep(10us);
+    met = met || threadId() == gone;
+  }
+  check(!met, "and is not used again");
+  return 0;
+}
+
+struct Way {
+  const char* name;
+  int (*run)();
+};
+
+constexpr Way kWays[] = {
+    {"status", status},
+    {"print", printAndReturn},
+    {"others", others},
+    {"alone", alone},
+    {"deadlock", deadlock},
+    {"deadlock-many", deadlockMany},
+    {"deadlock-locked", deadlockLocked},
+    {"deadlock-locked-child", deadlockLockedChild},
+    {"deadlock-after-sleep", deadlockAfterSleep},
+    {"main-goexit", mainGoexit},
+    {"main-goexit-locked", mainGoexitLocked},
+    {"panic-main", panicMain},
+    {"panic-child", panicChild},
+    {"panic-int", panicInt},
+    {"panic-closed", panicClosed},
+    {"panic-keeps-the-stack", panicKeepsTheStack},
+    {"go-nil", goNil},
+    {"go-nil-pointer", goNilPointer},
+    {"unlock-unlocked", unlockUnlocked},
+    {"swallowed", swallowed},
+    {"overflow", overflow},
+    {"null-pointer", nullPointer},
+    {"foreign-thread", foreignThread},
+    {"inside-blocking-section", insideBlockingSection},
+    {"wedge-startup-thread", wedgeStartupThread},
+    {"init-lock-pins", initLockPins},
+    {"init-lock-child-exits", initLockChildExits},
+};
+
+}  // namespace
+}  // namespace fairlead::runtime
+
+int fairlead::goMain(int argc, char** argv) {
+  for (const auto& way : runtime::kWays) {
+    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
+  }
+  std::fprintf(stderr, "unknown way to end\n");
+  return 99;
+}

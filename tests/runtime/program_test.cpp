@@ -1,0 +1,145 @@
+// Whole programs: what they print and how they end, compared with what Go prints.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "runtime/runtime.h"
+#include "tests/runtime/child.h"
+#include "tests/runtime/fixture.h"
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr int kFatal = 2;
+
+class ProgramTest : public RuntimeTest {
+ protected:
+  static Outcome run(const std::string& way) { return runProgram({PROGRAM, way}); }
+
+  // A fatal program prints `head` first, and exits with 2.
+  static void expectFatal(const std::string& way, const std::string& head) {
+    const Outcome outcome = run(way);
+    EXPECT_EQ(outcome.err.substr(0, head.size()), head) << outcome.err;
+    EXPECT_EQ(outcome.status, kFatal) << outcome.err;
+  }
+
+  // A checking program prints lines that begin with "ok:" and exits with 0.
+  static void expectAllOk(const Outcome& outcome) {
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find("ok:"), std::string::npos);
+    EXPECT_EQ(outcome.out.find("WRONG"), std::string::npos) << outcome.out;
+  }
+};
+
+TEST_F(ProgramTest, WhatGoMainReturnsIsTheExitStatus) { EXPECT_EQ(run("status").status, 7); }
+
+TEST_F(ProgramTest, StandardOutputIsFlushedAtTheEnd) {
+  EXPECT_EQ(run("print").out, "printed without a newline");
+}
+
+TEST_F(ProgramTest, TheEndOfMainDoesNotWaitForOthers) {
+  const Outcome outcome = run("others");
+  EXPECT_EQ(outcome.out, "ends\n");
+  EXPECT_EQ(outcome.status, 3);
+}
+
+TEST_F(ProgramTest, AProgramWithoutGoroutinesHasOneThread) { expectAllOk(run("alone")); }
+
+TEST_F(ProgramTest, ADeadlockOfMainAloneIsReported) {
+  expectFatal("deadlock",
+              "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\n");
+}
+
+TEST_F(ProgramTest, ADeadlockNamesWhatEachGoroutineWaitsFor) {
+  const Outcome outcome = run("deadlock-many");
+  EXPECT_TRUE(outcome.err.starts_with("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 ["))
+      << outcome.err;
+  for (const char* reason :
+       {"[sync.WaitGroup.Wait]:", "[chan receive]:", "[chan send (nil chan)]:", "[sync.Mutex.Lock]:"}) {
+    EXPECT_NE(outcome.err.find(reason), std::string::npos) << reason << " in " << outcome.err;
+  }
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(ProgramTest, ADeadlockOfLockedGoroutinesIsReported) {
+  expectFatal("deadlock-locked",
+              "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive, locked to "
+              "thread]:\n");
+  expectFatal("deadlock-locked-child", "fatal error: all goroutines are asleep - deadlock!\n");
+}
+
+TEST_F(ProgramTest, ASleeperKeepsADeadlockFromBeingReportedUntilItHasGone) {
+  expectFatal("deadlock-after-sleep", "fatal error: all goroutines are asleep - deadlock!\n");
+}
+
+TEST_F(ProgramTest, AfterGoexitOfMainTheOthersGoOnUntilNoneIsLeft) {
+  const Outcome outcome = run("main-goexit");
+  EXPECT_EQ(outcome.out, "child done\n");
+  EXPECT_EQ(outcome.err.find("fatal error: no goroutines (main called runtime.Goexit) - deadlock!\n"), 0U)
+      << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(ProgramTest, GoexitOfALockedMainWedgesTheStartupThread) {
+  const Outcome outcome = run("main-goexit-locked");
+  EXPECT_EQ(outcome.out, "ok: the startup thread is still there\n");
+  EXPECT_EQ(outcome.err.find("fatal error: no goroutines (main called runtime.Goexit) - deadlock!\n"), 0U)
+      << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(ProgramTest, AnExceptionThatLeavesAGoroutineIsAPanic) {
+  expectFatal("panic-main", "panic: boom\n\ngoroutine 1 [running]:\n");
+  expectFatal("panic-int", "panic: (int)\n\ngoroutine 1 [running]:\n");
+  expectFatal("panic-closed", "panic: send on closed channel\n\ngoroutine 1 [running]:\n");
+  expectFatal("panic-child", "panic: child boom\n\ngoroutine ");
+}
+
+TEST_F(ProgramTest, APanicDoesNotUnwindTheStackThatThrew) {
+  const Outcome outcome = run("panic-keeps-the-stack");
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(ProgramTest, MisuseIsFatalInGosWords) {
+  expectFatal("go-nil", "fatal error: go of nil func value\n\ngoroutine 1 [running]:\n");
+  expectFatal("go-nil-pointer", "fatal error: go of nil func value\n");
+  expectFatal("unlock-unlocked", "fatal error: sync: unlock of unlocked mutex\n\ngoroutine 1 [running]:\n");
+  expectFatal("swallowed", "fatal error: goexit: swallowed by a catch (...) that does not rethrow\n");
+  expectFatal("foreign-thread",
+              "fatal error: runtime: called before main or on a thread that is not the runtime's\n");
+  expectFatal("inside-blocking-section", "fatal error: runtime: goroutine parks inside a BlockingSection\n");
+}
+
+TEST_F(ProgramTest, AStackOverflowNamesTheGoroutine) {
+  const Outcome outcome = run("overflow");
+  EXPECT_EQ(outcome.err.find("runtime: goroutine stack exceeds "), 0U) << outcome.err;
+  EXPECT_NE(outcome.err.find("-byte limit\n"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("\nfatal error: stack overflow\n\ngoroutine 2 [running]:\n"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(ProgramTest, OtherFaultsAreLeftToTheSystem) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  EXPECT_NE(run("null-pointer").err.find("SEGV"), std::string::npos);
+#else
+  EXPECT_EQ(run("null-pointer").status, 128 + SIGSEGV);
+#endif
+}
+
+TEST_F(ProgramTest, AGoroutineThatEndsLockedOnTheStartupThreadWedgesIt) {
+  expectAllOk(run("wedge-startup-thread"));
+}
+
+TEST_F(ProgramTest, ALockFromALibrarysStaticInitialisationPinsMain) {
+  expectAllOk(runProgram({PROGRAM_INIT_LOCK, "init-lock-pins"}));
+}
+
+TEST_F(ProgramTest, AThreadThatEndedWithItsGoroutineIsNotMetAgain) {
+  expectAllOk(runProgram({PROGRAM_INIT_LOCK, "init-lock-child-exits"}));
+}
+
+}  // namespace
+}  // namespace fairlead::runtime
