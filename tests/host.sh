@@ -87,7 +87,7 @@ leftByContainers() {
       -e "> link $bridge master=-" -e "> \(address\|route\) .* dev $bridge .*" -e "> address .* dev $bridge" -e '> nft .*' \
       -e "> file /run/fairlead\(/$network\|/lock\|\)" -e '> file /var/lib/cni\(/results\|\)' \
       -e "> file $addresses\(/$network\|/$network/lock\|/$network/last_reserved_ip\.[0-9]*\|\)"
-    nft --stateless list ruleset | grep -E 'masquerade|saddr' | grep -v -F -f <(sed -n 's/^nft //p' "$2")
+    nft --stateless list ruleset | grep -E 'masquerade|elements|saddr [0-9a-f]*[.:]' | grep -v -F -f <(sed -n 's/^nft //p' "$2")
   } | grep .
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # containerd.sh PLUGIN-DIR CONFLIST: `ctr run --cni` runs a container on a network of ours, and the host reaches it.
-# usage: containerd.sh build/cni conf/10-bridge.conflist
+# usage: containerd.sh build/cni conf/85-containerd.conflist
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=tests/host.sh

@@ -92,11 +92,11 @@ for box in alpha beta; do verb del "$box"; done
 title "What is left"
 [[ -z $(fairlead ls --json | jq '.[]') ]] || die "attachments are left: $(fairlead ls)"
 leftByContainers "$conf" "$work/before" || die "something of a container is left"
-echo "of the containers: nothing. What the network shared, its bridge above all, waits for the next one. Without it:"
+echo "Of the containers: nothing. What they shared stays for the next one. Taken away, too:"
 removeNetwork "$conf" show
 snapshot >"$work/after"
 diff "$work/before" "$work/after" || die "something is left"
-echo "no link, address, route, rule or file: $(wc -l <"$work/after") lines of state, the same as before"
+echo "No link, address, route, rule or file: $(wc -l <"$work/after") lines of state, the same as before"
 
 if [[ -x $kReference/bridge ]]; then
   for step in add check del; do
