@@ -35,6 +35,7 @@ int benchmark(int argc, char** argv) {
   app.add_option("--ours", ours, "directory of our plugins")->required();
   app.add_option("--reference", references, "directory to compare with; may be repeated (/usr/lib/cni)");
   app.add_option("--rounds", options.rounds, "rounds of 8 containers per situation")->capture_default_str();
+  app.add_option("--starts", options.starts, "starts of the binary")->capture_default_str();
   app.add_flag("--markdown", markdown, "print tables for the README");
   app.add_flag("--json", json, "print JSON")->excludes("--markdown");
   CLI11_PARSE(app, argc, argv);
