@@ -69,6 +69,10 @@ netns::IP IPIndex::Entry::ip() const {
   return netns::IP::v6(bytes);
 }
 
+bool IPIndex::Entry::sameAddress(const Entry& other) const {
+  return v6_ == other.v6_ && std::ranges::equal(bytes_, other.bytes_);
+}
+
 uint64_t IPIndex::keyOf(std::string_view content) {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   for (const char c : content) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;

@@ -34,6 +34,7 @@ class IPIndex {
     // one.
     uint64_t key() const { return key_; }
     netns::IP ip() const;
+    bool sameAddress(const Entry& other) const;
 
    private:
     uint64_t key_ = 0;
@@ -53,7 +54,7 @@ class IPIndex {
   static void save(int directory, const std::vector<Entry>& entries, size_t firstChanged);
 
   // Directories with fewer entries are not indexed.
-  static constexpr size_t kWorthwhile = 32;
+  static constexpr size_t kWorthwhile = 8;
 };
 
 }  // namespace fairlead::plugin

@@ -30,6 +30,16 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
+// Anything else in a file was not written by a plugin.
+bool isContainerId(std::string_view text) {
+  const auto isAlphanumeric = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
+  return !text.empty() && isAlphanumeric(text.front()) && std::ranges::all_of(text, [&](char c) {
+    return isAlphanumeric(c) || c == '_' || c == '.' || c == '-';
+  });
+}
+
 // addressOf() is the address that a file is named like; only the spelling that str() yields reserves
 // anything.
 std::optional<IP> addressOf(std::string_view name) {
@@ -78,11 +88,7 @@ std::optional<IPOwner> IPOwner::parse(std::string_view content) {
   const std::string_view id = content.substr(0, end);
   const std::string_view ifname =
       end == std::string_view::npos ? "" : content.substr(end + kSeparator.size());
-  // Neither can contain white space.
-  if (id.empty() || id.find_first_of(kSpace) != std::string_view::npos ||
-      ifname.find_first_of(kSpace) != std::string_view::npos) {
-    return std::nullopt;
-  }
+  if (!isContainerId(id) || ifname.find_first_of(kSpace) != std::string_view::npos) return std::nullopt;
   return IPOwner{std::string(id), std::string(ifname)};
 }
 
@@ -290,7 +296,9 @@ void IPStore::release(const IP& ip) {
   const std::string name = ip.str();
   if (::unlinkat(directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT)
     throw Error(errno, "remove " + pathOf(name));
-  const auto entry = std::ranges::find(entries_, ip, &IPIndex::Entry::ip);
+  const auto entry = std::ranges::find_if(
+      entries_,
+      [wanted = IPIndex::Entry(0, ip)](const IPIndex::Entry& known) { return known.sameAddress(wanted); });
   unsaved_ = true;
   if (entry == entries_.end()) return;
   firstChanged_ = std::min(firstChanged_, static_cast<size_t>(entry - entries_.begin()));
