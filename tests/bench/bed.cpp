@@ -28,7 +28,7 @@ double now() {
 
 }  // namespace
 
-Bed::Bed(std::string directory, int number, int containers)
+Bed::Bed(const std::string& directory, int number, int containers)
     : directory_(std::filesystem::absolute(directory).lexically_normal()),
       name_("bench-" + std::to_string(number)),
       host_(name_) {
@@ -89,6 +89,7 @@ Batch Bed::runTogether(const std::vector<Command>& commands) const {
 
 Batch Bed::call(const std::string& verb, const Network& network, int first, int count) {
   std::vector<Command> commands;
+  commands.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) commands.push_back(command(verb, network, first + i));
   Batch batch = runTogether(commands);
   for (int i = 0; i < count; ++i) {

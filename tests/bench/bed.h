@@ -27,7 +27,7 @@ struct Batch {
 class Bed {
  public:
   // `number` tells the beds of one run apart.
-  Bed(std::string directory, int number, int containers);
+  Bed(const std::string& directory, int number, int containers);
 
   // call() makes one call of the bridge plugin (which calls host-local) for each of the containers [first,
   // first + count) at the same time. Everything is checked afterwards: throws std::runtime_error when a call
