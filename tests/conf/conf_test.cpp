@@ -63,7 +63,7 @@ TEST(Conf, IsTestedFileByFile) {
   }
   std::istringstream list(FAIRLEAD_CONFLISTS);
   std::set<std::string> tested;
-  for (std::string name; std::getline(list, name, ';');) tested.insert(name);
+  for (std::string name; std::getline(list, name, ',');) tested.insert(name);
   EXPECT_EQ(files, tested) << "tests/conf/CMakeLists.txt lists them";
 }
 
@@ -73,6 +73,11 @@ TEST(Conf, IsShownInTheReadme) {
     const std::string file = "conf/" + std::filesystem::path(list.file).filename().string();
     EXPECT_NE(readme.find(file), std::string::npos) << file;
   }
+}
+
+TEST(Conf, IsQuotedAsItIs) {
+  EXPECT_NE(readText(kSource / "README.md").find(readText(kSource / "conf/10-bridge.conflist")),
+            std::string::npos);
 }
 
 }  // namespace
