@@ -5,9 +5,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -121,6 +121,17 @@ Json capabilityArgs(const std::string& text) {
   }
 }
 
+void checkArgs(std::string_view args) {
+  for (bool more = !args.empty(); more;) {
+    const size_t end = args.find(';');
+    const std::string_view pair = args.substr(0, end);
+    if (pair.find('=') == std::string_view::npos)
+      throw UsageError("--args: " + std::string(pair) + ": must be K=V;K=V");
+    more = end != std::string_view::npos;
+    if (more) args.remove_prefix(end + 1);
+  }
+}
+
 // The options end up in `typed`, whose strings must outlive the parsing.
 struct Typed {
   Options options;
@@ -198,6 +209,7 @@ int perform(const Verb& verb, Typed& typed) {
   if (options.verbose) traceEnable();
   int status = 0;
   try {
+    checkArgs(options.args);
     options.capabilityArgs = capabilityArgs(typed.capabilityArgs);
     if (options.cniPath.empty()) options.cniPath = defaultPath();
     verb.run(options);
@@ -218,7 +230,9 @@ int explainParse(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream err;
   const bool asked = app.exit(error, out, err) == 0;
   if (asked) {
-    std::fputs(out.str().c_str(), stdout);
+    std::string text = out.str();
+    for (size_t at; (at = text.find("\n\n\n")) != std::string::npos;) text.erase(at, 1);
+    std::fputs(text.c_str(), stdout);
     return 0;
   }
   const auto chosen = app.get_subcommands();
@@ -226,17 +240,33 @@ int explainParse(const CLI::App& app, const CLI::ParseError& error) {
   return kUsage;
 }
 
+// isFirstWord() tells what may follow "fairlead".
+bool isFirstWord(std::string_view word) {
+  return word == "-h" || word == "--help" || word == "--version" ||
+         std::ranges::any_of(kVerbs, [word](const Verb& verb) { return verb.name == word; });
+}
+
 int parseAndRun(int argc, char** argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (!isFirstWord(first)) {  // CLI11 would only say that a subcommand is required
+    const char* kind = first.starts_with('-') ? "option" : "command";
+    reportUsage("", first.empty() ? "a command is required" : first + ": no such " + kind);
+    return kUsage;
+  }
   Typed typed;
   CLI::App app(kDescription, "fairlead");
   app.footer(kFooter);
   app.set_version_flag("--version", "fairlead " + std::string(buildVersion()));
   app.get_formatter()->column_width(34);
-  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
-  app.get_formatter()->label("Subcommands", "Commands");
+  app.get_formatter()->label("Positionals", "Arguments");
   for (const Verb& verb : kVerbs)
-    declare(*app.add_subcommand(verb.name, verb.description)->group("Commands"), typed, verb);
+    declare(*app.add_subcommand(verb.name, std::string(verb.description))->group("Commands"), typed, verb);
   app.require_subcommand(1);
+  // The verbs keep the formatter that they were made with; the list of them is narrower.
+  auto narrow = std::make_shared<CLI::Formatter>();
+  narrow->column_width(14);
+  narrow->label("SUBCOMMAND", "COMMAND");
+  app.formatter(std::move(narrow));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

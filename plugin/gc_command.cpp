@@ -83,6 +83,14 @@ void print(const Options& options, const std::string& network, const std::vector
               options.dryRun ? "to remove" : "removed", kept.size());
 }
 
+// tellOf() says what a GC without --valid does not dare to touch.
+void tellOf(const std::vector<Attachment>& unknown) {
+  for (const Attachment& one : unknown) {
+    std::fprintf(stderr, "kept %s: it holds an address, and nothing else is known of it (--valid decides)\n",
+                 printable(one.containerId + " " + one.ifname).c_str());
+  }
+}
+
 }  // namespace
 
 void gcCommand(const Options& options) {
@@ -92,19 +100,24 @@ void gcCommand(const Options& options) {
     throw CniError(Code::InvalidConfig, list.file + ": disableGC: true: nothing may be collected");
   const RecordStore records;
   const ResultCache cache(options.cacheDir);
+  const auto known = knownAttachments(records, cache, list.name);
   std::vector<KnownAttachment> kept;
   std::vector<KnownAttachment> stale;
-  for (KnownAttachment& known : knownAttachments(records, cache, list.name)) {
-    const bool keep = options.valid.empty() ? known.valid() : valid.contains(known.attachment);
-    (keep ? kept : stale).push_back(std::move(known));
+  for (const KnownAttachment& one : known) {
+    const bool keep = options.valid.empty() ? one.valid() : valid.contains(one.attachment);
+    (keep ? kept : stale).push_back(one);
+  }
+  if (options.valid.empty()) {
+    for (const KnownAttachment& one : kept) valid.insert(one.attachment);
+    const auto unknown = strangers(list, known);
+    valid.insert(unknown.begin(), unknown.end());
+    tellOf(unknown);
   }
   if (options.dryRun) return print(options, list.name, stale, kept);
 
-  for (const KnownAttachment& known : kept) valid.insert(known.attachment);
   auto failures = collect(ListRunner(list, options.cniPath, cache), stale, valid);
   std::set<Attachment> left;
-  for (const KnownAttachment& known : knownAttachments(records, cache, list.name))
-    left.insert(known.attachment);
+  for (const KnownAttachment& one : knownAttachments(records, cache, list.name)) left.insert(one.attachment);
   std::erase_if(stale, [&](const KnownAttachment& one) { return left.contains(one.attachment); });
   print(options, list.name, stale, kept);
   if (!failures.empty()) throw ListError(std::move(failures));

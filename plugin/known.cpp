@@ -1,12 +1,18 @@
 #include "plugin/known.h"
 
+#include <algorithm>
 #include <ctime>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "netns/error.h"
 #include "plugin/error.h"
+#include "plugin/file.h"
+#include "plugin/host_local_conf.h"
+#include "plugin/ip_store.h"
 #include "plugin/names.h"
+#include "plugin/skel.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -49,6 +55,46 @@ std::vector<std::string> addressesOf(const CachedAttachment& cached) {
   } catch (const JsonError&) {
   }
   return addresses;
+}
+
+// storeOf() is the directory in which a plugin's host-local keeps the network's reservations; nullopt when
+// its IPAM is another, or its configuration cannot be read.
+std::optional<std::string> storeOf(const Call& call) {
+  try {
+    if (Fields(call.conf, "NetConf").object("ipam").string("type") != "host-local") return std::nullopt;
+    return HostLocalConf::read(call).directory;
+  } catch (const CniError&) {
+    return std::nullopt;
+  } catch (const JsonError&) {
+    return std::nullopt;
+  }
+}
+
+// leasedTo() are the addresses that host-local holds for an attachment.
+std::vector<std::string> leasedTo(const Record& record) {
+  std::vector<std::string> addresses;
+  try {
+    const auto directory = storeOf(record.call());
+    const auto store = directory ? IPStore::glance(*directory) : std::nullopt;
+    if (!store) return addresses;
+    for (const netns::IP& ip : store->find({record.attachment.containerId, record.attachment.ifname}).exact) {
+      addresses.push_back(ip.str());
+    }
+  } catch (const netns::Error&) {  // unreadable: not known
+  }
+  return addresses;
+}
+
+// holdersIn() are the owners of all reservations in a directory of host-local's.
+std::set<std::pair<std::string, std::string>> holdersIn(const std::string& directory) {
+  std::set<std::pair<std::string, std::string>> holders;
+  for (const std::string& path : filesIn(directory, {""})) {
+    if (!netns::IP::parse(std::string_view(path).substr(path.rfind('/') + 1))) continue;
+    const auto content = readFile(path);
+    const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
+    if (owner) holders.emplace(owner->containerId, owner->ifname);
+  }
+  return holders;
 }
 
 }  // namespace
@@ -96,11 +142,31 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
     entry.type = record.type;
     entry.hostInterface = record.hostInterface;
     entry.createdAt = record.createdAt;
+    if (entry.addresses.empty()) entry.addresses = leasedTo(record);
   }
   std::vector<KnownAttachment> list;
   list.reserve(known.size());
   for (auto& [attachment, entry] : known) list.push_back(std::move(entry));
   return list;
+}
+
+std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known) {
+  const auto same = [](const Attachment& attachment, const std::string& id, const std::string& ifname) {
+    return attachment.containerId == id && (ifname.empty() || attachment.ifname == ifname);
+  };
+  std::vector<Attachment> result;
+  for (size_t i = 0; i < list.plugins.size(); ++i) {
+    Environment env;
+    env.command = "STATUS";
+    env.path = "-";  // it has to be something; nobody looks along it
+    const auto directory = storeOf(makeCall(env, list.statusInput(i)));
+    if (!directory) continue;
+    for (const auto& [id, ifname] : holdersIn(*directory)) {
+      const auto isThis = [&](const KnownAttachment& one) { return same(one.attachment, id, ifname); };
+      if (std::ranges::none_of(known, isThis)) result.push_back({list.name, id, ifname});
+    }
+  }
+  return result;
 }
 
 std::string containerIdOf(const netns::NetNS& ns) {

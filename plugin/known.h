@@ -10,6 +10,7 @@
 
 #include "netns/netns.h"
 #include "plugin/call.h"
+#include "plugin/network_list.h"
 #include "plugin/record.h"
 #include "plugin/result_cache.h"
 
@@ -31,7 +32,7 @@ struct KnownAttachment {
   std::string lastNetns;  // the path that it had
   std::string type;       // of the plugin that recorded it; empty when only a runtime remembers it
   std::string hostInterface;           // empty when not known
-  std::vector<std::string> addresses;  // with prefix length; empty when no result is cached
+  std::vector<std::string> addresses;  // from the cached result, or those that host-local holds
   int64_t createdAt = 0;               // seconds since the epoch
   std::optional<CachedAttachment> cached;
 
@@ -46,6 +47,10 @@ std::string_view stateWord(KnownAttachment::State state);
 // names.
 std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const ResultCache& cache,
                                               std::string_view network = {});
+
+// strangers() are those for whom host-local holds addresses in a network, and that are none of `known`:
+// another runtime's with a cache of its own, or what is left of one whose cache is lost. They may be running.
+std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known);
 
 // containerIdOf() is what a container is called when nobody says: "netns-" and the inode number of its
 // namespace.

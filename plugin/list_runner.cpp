@@ -167,12 +167,8 @@ void ListRunner::gc(const std::vector<Attachment>& valid) const {
   for (size_t i = 0; i < list_.plugins.size(); ++i) {
     append(failures, attempt(list_, i, "GC", [&] {
              const Delegate delegate = find(i);
-             const Call call = makeCall(environment("GC", {}), list_.gcInput(i, valid));
-             if (specified) {
-               delegate.gc(call);
-             } else if (delegate.builtin() != nullptr) {
-               delegate.builtin()->gc(call);
-             }
+             if (!specified && delegate.builtin() == nullptr) return;
+             delegate.gc(makeCall(environment("GC", {}), list_.gcInput(i, valid)));
            }));
   }
   throwIfAny(std::move(failures));

@@ -17,6 +17,7 @@
 namespace fairlead::plugin {
 namespace {
 
+constexpr Version kFirstWithGc{1, 1, 0};
 constexpr size_t kMaxShown = 60;  // bytes of a value in a message
 constexpr std::array<std::string_view, 3> kEndings = {".conflist", ".conf", ".json"};
 
@@ -305,6 +306,7 @@ std::string NetworkList::gcInput(size_t index, const std::vector<Attachment>& va
     attachments.push_back({{"containerID", attachment.containerId}, {"ifname", attachment.ifname}});
   }
   Json conf = base(*this, index);
+  if (!atLeast(cniVersion, kFirstWithGc)) conf["cniVersion"] = kNewestVersion;
   conf["cni.dev/valid-attachments"] = attachments;
   conf["cni.dev/attachments"] = std::move(attachments);  // the name that older plugins know
   return dumpCompact(sorted(conf));

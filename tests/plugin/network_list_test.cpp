@@ -297,9 +297,9 @@ TEST(NetworkListTest, StatusAndGcInputConcernNoContainer) {
   EXPECT_EQ(sample().gcInput(1, {{"n", "c1", "eth0"}}),
             R"({"cni.dev/attachments":[{"containerID":"c1","ifname":"eth0"}],)"
             R"("cni.dev/valid-attachments":[{"containerID":"c1","ifname":"eth0"}],)"
-            R"("cniVersion":"1.0.0","name":"n","type":"b"})");
+            R"("cniVersion":"1.1.0","name":"n","type":"b"})");
   EXPECT_EQ(sample().gcInput(1, {}), R"({"cni.dev/attachments":[],"cni.dev/valid-attachments":[],)"
-                                     R"("cniVersion":"1.0.0","name":"n","type":"b"})");
+                                     R"("cniVersion":"1.1.0","name":"n","type":"b"})");
 }
 
 }  // namespace

@@ -1,0 +1,300 @@
+// The command line with real plugins and real namespaces. Every test is a host of its own: a network
+// namespace with nothing but lo, and a mount namespace in which /run and /var/lib are empty.
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/plugin/command.h"
+
+namespace fairlead::plugin {
+namespace {
+
+using test::Cli;
+using test::Output;
+using test::run;
+using Json = nlohmann::ordered_json;
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+class CliRootTest : public testing::Test {
+ protected:
+  explicit CliRootTest(const std::string& cniPath = FAIRLEAD_CNI_DIR) : fairlead(cniPath) {}
+
+  static void SetUpTestSuite() {
+    ASSERT_EQ(::geteuid(), 0U) << "needs root to make namespaces";
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    for (const char* directory : {"/run", "/var/lib"}) {
+      ASSERT_EQ(::mount("tmpfs", directory, "tmpfs", 0, "mode=755"), 0) << directory;
+    }
+  }
+  void SetUp() override {
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    must({"ip", "link", "set", "lo", "up"});
+    must({"ip", "netns", "add", "web"});
+  }
+  // Every test has to have disconnected what it has connected.
+  void TearDown() override {
+    run({"ip", "netns", "del", "web"});
+    EXPECT_EQ(fairlead("ls", {"--json"}).out, "[]\n");
+    EXPECT_EQ(reservations(), "");
+    const Output links = run({"ip", "-br", "link", "show", "type", "veth"});
+    EXPECT_EQ(links.out, "");
+    EXPECT_EQ(run({"sh", "-c", "ls /run/fairlead 2>/dev/null"}).out, "")
+        << "records outside FAIRLEAD_RUN_DIR";
+  }
+
+  static std::string must(const std::vector<std::string>& argv) {
+    const Output output = run(argv);
+    EXPECT_EQ(output.status, 0) << argv[0] << ": " << output.err;
+    return output.out;
+  }
+  static Json ip(std::vector<std::string> words) {
+    words.insert(words.begin(), {"ip", "-j"});
+    const std::string text = must(words);
+    return text.empty() ? Json::array() : Json::parse(text);
+  }
+  // reservations() are the addresses that host-local holds for a network of bridge().
+  std::string reservations() const {
+    return run({"sh", "-c", "cd '" + fairlead.dir / "ipam" + "' 2>/dev/null && ls -d */[0-9]* 2>/dev/null"})
+        .out;
+  }
+  std::string addressOf(const std::string& netns) const {
+    const Json link = ip({"-n", netns, "-4", "addr", "show", "dev", "eth0"});
+    return link.at(0).at("addr_info").at(0).at("local").get<std::string>();
+  }
+
+  void bridge(const std::string& version, const std::string& more = "") const {
+    fairlead.conf("10-net.conflist", R"({"cniVersion": ")" + version + R"(", "name": "net", "plugins": [
+        {"type": "bridge", "bridge": "cbr0", "isGateway": true, "ipMasq": true, "capabilities": {"mac": true},
+         "ipam": {"type": "host-local", "dataDir": ")" +
+                                         fairlead.dir / "ipam" + R"(",
+                  "ranges": [[{"subnet": "10.99.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}})" +
+                                         more + "]}");
+  }
+
+  const Cli fairlead;
+};
+
+TEST_F(CliRootTest, LoopbackIsAddedCheckedAndDeleted) {
+  fairlead.conf("lo.conf", R"({"cniVersion": "1.1.0", "name": "lo", "type": "loopback"})");
+  const Output add = fairlead("add", {"lo", "--netns", "web", "--ifname", "lo"});
+  ASSERT_EQ(add.status, 0) << add.err;
+  EXPECT_TRUE(has(add.out, "address    127.0.0.1/8")) << add.out;
+  EXPECT_EQ(ip({"-n", "web", "link", "show", "lo"})[0]["flags"].dump(), R"(["LOOPBACK","UP","LOWER_UP"])");
+  EXPECT_EQ(fairlead("check", {"lo", "--netns", "web", "--ifname", "lo"}).status, 0);
+  must({"ip", "-n", "web", "link", "set", "lo", "down"});
+  const Output check = fairlead("check", {"lo", "--netns", "web", "--ifname", "lo"});
+  EXPECT_EQ(check.status, 1);
+  EXPECT_TRUE(has(check.err, "plugins[0] loopback: CHECK: loopback interface is down")) << check.err;
+  EXPECT_EQ(fairlead("del", {"lo", "--netns", "web", "--ifname", "lo"}).status, 0);
+}
+
+TEST_F(CliRootTest, OwnNamespaceIsRefusedBeforeAnythingIsDone) {
+  fairlead.conf("lo.conf", R"({"cniVersion": "1.1.0", "name": "lo", "type": "loopback"})");
+  const Output del = fairlead("del", {"lo", "--netns", "/proc/self/ns/net", "--ifname", "lo"});
+  EXPECT_EQ(del.status, 1);
+  EXPECT_TRUE(has(del.err, "should not be the same")) << del.err;
+  EXPECT_TRUE(has(ip({"link", "show", "lo"})[0]["flags"].dump(), "\"UP\"")) << "the host's lo was taken down";
+}
+
+TEST_F(CliRootTest, BridgeConnectsAndNothingIsLeft) {
+  bridge("1.1.0");
+  const Output add =
+      fairlead("add", {"net", "--netns", "web", "--capability-args", R"({"mac": "02:00:00:00:00:07"})"});
+  ASSERT_EQ(add.status, 0) << add.err;
+  EXPECT_EQ(addressOf("web"), "10.99.0.2");
+  EXPECT_EQ(ip({"-n", "web", "link", "show", "eth0"})[0]["address"], "02:00:00:00:00:07");
+  must({"ip", "netns", "exec", "web", "ping", "-c1", "-W5", "10.99.0.1"});
+  EXPECT_EQ(reservations(), "net/10.99.0.2\n");
+
+  const Json list = Json::parse(fairlead("ls", {"--json"}).out);
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0]["addresses"], Json({"10.99.0.2/24"}));
+  EXPECT_EQ(list[0]["state"], "live");
+  EXPECT_EQ(list[0]["plugin"], "bridge");
+  EXPECT_EQ(list[0]["hostInterface"], ip({"link", "show", "type", "veth"})[0]["ifname"]);
+
+  EXPECT_EQ(fairlead("check", {"net", "--netns", "web"}).status, 0);
+  const Output again = fairlead("add", {"net", "--netns", "web"});
+  EXPECT_EQ(again.status, 1);
+  EXPECT_EQ(fairlead("check", {"net", "--netns", "web"}).status, 0) << "the second ADD has broken the first";
+
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0) << "twice";
+  EXPECT_EQ(ip({"-n", "web", "link"}).size(), 1U);
+}
+
+TEST_F(CliRootTest, CheckTellsTheDrift) {
+  bridge("1.1.0");
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  must({"ip", "-n", "web", "addr", "flush", "dev", "eth0"});
+  const Output check = fairlead("check", {"net", "--netns", "web"});
+  EXPECT_EQ(check.status, 1);
+  EXPECT_TRUE(has(check.err, "plugins[0] bridge: CHECK: ")) << check.err;
+  EXPECT_TRUE(has(check.err, "10.99.0.2")) << check.err;
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
+TEST_F(CliRootTest, DelWorksWhenTheNamespaceIsGone) {
+  bridge("1.1.0");
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  must({"ip", "netns", "del", "web"});
+  EXPECT_TRUE(has(fairlead("ls").out, "namespace gone"));
+  const Output del = fairlead("del", {"net", "--netns", "web"});
+  EXPECT_EQ(del.status, 0) << del.err;
+}
+
+TEST_F(CliRootTest, DelOfAnEarlierNamespaceLeavesTheLaterOneOfItsNameAlone) {
+  bridge("1.1.0");
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web", "--container-id", "earlier"}).status, 0);
+  must({"ip", "netns", "del", "web"});
+  must({"ip", "netns", "add", "web"});
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web", "--container-id", "later"}).status, 0);
+  EXPECT_EQ(fairlead("del", {"net", "--container-id", "earlier"}).status, 0);
+  EXPECT_EQ(fairlead("check", {"net", "--netns", "web", "--container-id", "later"}).status, 0);
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
+TEST_F(CliRootTest, GcOfAnEarlierNamespaceLeavesTheLaterOneOfItsNameAlone) {
+  bridge("1.1.0");
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  must({"ip", "netns", "del", "web"});
+  must({"ip", "netns", "add", "web"});
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  EXPECT_TRUE(has(fairlead("gc", {"net"}).out, "net: 1 removed, 1 kept"));
+  EXPECT_EQ(fairlead("check", {"net", "--netns", "web"}).status, 0);
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
+TEST_F(CliRootTest, FailedAddLeavesNothing) {
+  bridge("1.1.0", R"(, {"type": "broken"})");
+  fairlead.dir.write("bin/broken", "#!/bin/sh\n[ $CNI_COMMAND != ADD ] || exit 7\n", 0755);
+  const Output add = fairlead("add", {"net", "--netns", "web"});
+  EXPECT_EQ(add.status, 1);
+  EXPECT_TRUE(has(add.err, "plugins[1] broken: ADD: netplugin failed with no error message: exit status 7"))
+      << add.err;
+  EXPECT_EQ(ip({"-n", "web", "link"}).size(), 1U);
+}
+
+TEST_F(CliRootTest, FailedAddLeavesAnInterfaceThatWasThereAlone) {
+  bridge("1.1.0");
+  must({"ip", "-n", "web", "link", "add", "eth0", "type", "veth", "peer", "name", "other"});
+  EXPECT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 1);
+  EXPECT_EQ(ip({"-n", "web", "link"}).size(), 3U);
+}
+
+TEST_F(CliRootTest, ListsOlderThanGcAreCollectedToo) {
+  for (const char* version : {"0.4.0", "1.1.0"}) {
+    bridge(version);
+    run({"ip", "netns", "add", "gone"});
+    ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+    ASSERT_EQ(fairlead("add", {"net", "--netns", "gone"}).status, 0);
+    must({"ip", "netns", "del", "gone"});
+    const Output dry = fairlead("gc", {"net", "--dry-run"});
+    EXPECT_TRUE(has(dry.out, "net: 1 to remove, 1 kept")) << dry.out;
+    EXPECT_EQ(reservations(), "net/10.99.0.2\nnet/10.99.0.3\n");
+    const Output gc = fairlead("gc", {"net"});
+    EXPECT_EQ(gc.status, 0) << gc.err;
+    EXPECT_TRUE(has(gc.out, "net: 1 removed, 1 kept")) << gc.out;
+    EXPECT_EQ(reservations(), "net/10.99.0.2\n");
+    EXPECT_EQ(fairlead("check", {"net", "--netns", "web"}).status, 0);
+    EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+    std::filesystem::remove_all(fairlead.dir / "ipam");
+  }
+}
+
+// The cache and the records may be lost, host-local's files stay: whoever holds an address that we know
+// nothing of may be running.
+TEST_F(CliRootTest, GcLeavesHoldersThatItDoesNotKnow) {
+  bridge("1.1.0");
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  std::filesystem::remove_all(fairlead.dir / "cache");
+  std::filesystem::remove_all(fairlead.dir / "run");
+  const Output gc = fairlead("gc", {"net"});
+  EXPECT_EQ(gc.status, 0) << gc.err;
+  EXPECT_EQ(reservations(), "net/10.99.0.2\n");
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
+TEST_F(CliRootTest, ExplainPrintsCommandsAndDoesNothing) {
+  bridge("1.1.0");
+  const Output explain = fairlead("explain", {"net"});
+  EXPECT_EQ(explain.status, 0) << explain.err;
+  EXPECT_TRUE(has(explain.out, "# plugins[0] bridge, built in")) << explain.out;
+  EXPECT_TRUE(has(explain.out, "ip link add")) << explain.out;
+  EXPECT_TRUE(has(explain.out, "cbr0")) << explain.out;
+  const Json json = Json::parse(fairlead("explain", {"net", "--netns", "web", "--json"}).out);
+  EXPECT_GT(json["plugins"][0]["commands"].size(), 3U);
+  EXPECT_EQ(ip({"link"}).size(), 1U);
+  EXPECT_EQ(ip({"-n", "web", "link"}).size(), 1U);
+  EXPECT_EQ(reservations(), "");
+}
+
+TEST_F(CliRootTest, VerboseShowsMainOnTheProcessesFirstThread) {
+  bridge("1.1.0");
+  const Output add = fairlead("add", {"net", "--netns", "web", "-v"});
+  EXPECT_EQ(add.status, 0) << add.err;
+  EXPECT_TRUE(has(add.err, "(main)  bridge ADD")) << add.err;
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
+// ---- with Debian's containernetworking-plugins ----------------------------------------------------
+
+constexpr const char* kReference = "/usr/lib/cni";
+
+class CliReferenceTest : public CliRootTest {
+ protected:
+  // The whole chain is found: ours first, theirs for what we do not have.
+  CliReferenceTest() : CliRootTest(std::string(FAIRLEAD_CNI_DIR) + ":" + kReference) {}
+  void SetUp() override {
+    CliRootTest::SetUp();
+    ASSERT_TRUE(std::filesystem::exists(std::string(kReference) + "/portmap"))
+        << "containernetworking-plugins";
+  }
+};
+
+// No CHECK here: Debian's portmap 1.1.1 asks for IPv6 rules although it made none.
+TEST_F(CliReferenceTest, PortmapFollowsOurBridge) {
+  bridge("0.4.0", R"(, {"type": "portmap", "capabilities": {"portMappings": true}})");
+  const Output add =
+      fairlead("add", {"net", "--netns", "web", "--capability-args",
+                       R"({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]})"});
+  ASSERT_EQ(add.status, 0) << add.err;
+  EXPECT_TRUE(has(must({"iptables-save", "-t", "nat"}), "--dport 8080"));
+  const Output del = fairlead("del", {"net", "--netns", "web"});
+  EXPECT_EQ(del.status, 0) << del.err;
+  EXPECT_FALSE(has(must({"iptables-save", "-t", "nat"}), "--dport 8080"));
+}
+
+TEST_F(CliReferenceTest, TuningFollowsOurBridge) {
+  bridge("1.0.0", R"(, {"type": "tuning", "sysctl": {"net.ipv4.conf.eth0.arp_filter": "1"}})");
+  const Output add = fairlead("add", {"net", "--netns", "web"});
+  ASSERT_EQ(add.status, 0) << add.err;
+  EXPECT_EQ(must({"ip", "netns", "exec", "web", "cat", "/proc/sys/net/ipv4/conf/eth0/arp_filter"}), "1\n");
+  EXPECT_EQ(fairlead("check", {"net", "--netns", "web"}).status, 0);
+  must({"ip", "netns", "exec", "web", "sysctl", "-qw", "net.ipv4.conf.eth0.arp_filter=0"});
+  const Output drift = fairlead("check", {"net", "--netns", "web"});
+  EXPECT_EQ(drift.status, 1);
+  EXPECT_TRUE(has(drift.err, "plugins[1] tuning: CHECK: ")) << drift.err;
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
+TEST_F(CliReferenceTest, ReferenceBridgeRunsAsAForeignPlugin) {
+  const Cli reference(kReference);
+  bridge("1.0.0");
+  std::filesystem::copy_file(fairlead.dir / "net.d/10-net.conflist", reference.dir / "net.d/10-net.conflist");
+  const Output add = reference("add", {"net", "--netns", "web"});
+  ASSERT_EQ(add.status, 0) << add.err;
+  EXPECT_EQ(addressOf("web"), "10.99.0.2");
+  EXPECT_EQ(reference("check", {"net", "--netns", "web"}).status, 0);
+  EXPECT_EQ(Json::parse(reference("ls", {"--json"}).out)[0]["addresses"], Json({"10.99.0.2/24"}));
+  EXPECT_EQ(reference("del", {"net", "--netns", "web"}).status, 0);
+}
+
+}  // namespace
+}  // namespace fairlead::plugin
