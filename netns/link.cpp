@@ -69,7 +69,6 @@ std::string changeText(const LinkRef& link, const LinkChange& change) {
   if (change.mtu) text += mtuText(*change.mtu);
   text += macText(change.mac);
   if (change.master) text += *change.master != 0 ? " master " + change.masterName : " nomaster";
-  if (change.alias) text += " alias " + *change.alias;
   if (change.hairpin)
     text += *change.hairpin ? " type bridge_slave hairpin on" : " type bridge_slave hairpin off";
   return text;
@@ -92,7 +91,7 @@ Link parseMessage(const nlmsghdr& message) {
   Link link;
   link.index = header->ifi_index;
   link.name = found.str(IFLA_IFNAME);
-  link.alias = found.str(IFLA_IFALIAS);
+  link.group = found.u32(IFLA_GROUP).value_or(0);
   if (const auto mac = found.bytes(IFLA_ADDRESS); mac.size() == link.mac.bytes.size())
     std::ranges::copy(mac, link.mac.bytes.begin());
   link.mtu = static_cast<int>(found.u32(IFLA_MTU).value_or(0));
@@ -155,15 +154,21 @@ std::vector<Link> list(Socket& socket) {
 
 Request addBridge(const BridgeSpec& spec) {
   Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-  message.append(ifinfomsg{});
+  ifinfomsg header{};
+  if (spec.up) header.ifi_flags = header.ifi_change = IFF_UP;
+  message.append(header);
   message.str(IFLA_IFNAME, spec.name);
   putMac(message, spec.mac);
   if (spec.mtu > 0) message.u32(IFLA_MTU, spec.mtu);
+  if (spec.group != 0) message.u32(IFLA_GROUP, spec.group);
   {
     const auto info = message.nest(IFLA_LINKINFO);
     message.str(IFLA_INFO_KIND, "bridge");
   }
-  return message.finish("ip link add " + spec.name + macText(spec.mac) + mtuText(spec.mtu) + " type bridge");
+  std::string text = "ip link add " + spec.name + macText(spec.mac) + mtuText(spec.mtu);
+  if (spec.group != 0) text += " group " + std::to_string(spec.group);
+  if (spec.up) text += " up";
+  return message.finish(text + " type bridge");
 }
 
 Request addVeth(const VethSpec& spec) {
@@ -202,7 +207,6 @@ Request set(const LinkRef& link, const LinkChange& change) {
   Message message = start(RTM_NEWLINK, 0, link, header);
   if (change.mtu) message.u32(IFLA_MTU, *change.mtu);
   putMac(message, change.mac);
-  if (change.alias) message.str(IFLA_IFALIAS, *change.alias);
   if (change.master) message.u32(IFLA_MASTER, *change.master);
   if (change.hairpin) {
     // Part of RTM_NEWLINK, unlike IFLA_PROTINFO of RTM_SETLINK, it works by name, hence in the batch that

@@ -16,9 +16,9 @@ namespace fairlead::netns {
 struct Link {
   int index = 0;
   std::string name;
-  std::string alias;  // IFLA_IFALIAS: a word for people, or of whoever made it
-  std::string kind;   // "bridge", "veth", ...; empty for a physical device
-  Mac mac;            // zero for a device without an Ethernet address
+  uint32_t group = 0;  // IFLA_GROUP: a number for whoever made it
+  std::string kind;    // "bridge", "veth", ...; empty for a physical device
+  Mac mac;             // zero for a device without an Ethernet address
   int mtu = 0;
   int master = 0;     // index of the bridge it is a port of, or 0
   int peerIndex = 0;  // IFLA_LINK: a veth's other end, an index of *its* namespace
@@ -40,34 +40,35 @@ struct LinkRef {
 
 // Changes to a link. What is not set stays as it is.
 struct LinkChange {
-  std::optional<bool> up;
-  std::optional<bool> promisc;
-  std::optional<int> mtu;
-  std::optional<Mac> mac;
-  std::optional<std::string> alias;
-  std::optional<int> master;  // index; 0 releases
-  std::string masterName;     // for the text
+  std::optional<bool> up{};
+  std::optional<bool> promisc{};
+  std::optional<int> mtu{};
+  std::optional<Mac> mac{};
+  std::optional<int> master{};  // index; 0 releases
+  std::string masterName{};     // for the text
   // Of a bridge port: not in the request that makes it one (`master`), but after that.
-  std::optional<bool> hairpin;
+  std::optional<bool> hairpin{};
 };
 
 struct BridgeSpec {
-  std::string name;
-  int mtu = 0;             // 0: the kernel's default
-  std::optional<Mac> mac;  // set it, so that it does not follow the ports
+  std::string name{};
+  int mtu = 0;               // 0: the kernel's default
+  std::optional<Mac> mac{};  // set it, so that it does not follow the ports
+  uint32_t group = 0;        // 0: the kernel's default
+  bool up = false;
 };
 
 struct VethSpec {
-  std::string name;  // this end, in the socket's namespace; created UP
-  std::optional<Mac> mac;
+  std::string name{};  // this end, in the socket's namespace; created UP
+  std::optional<Mac> mac{};
   int master = 0;  // index of a bridge, or 0
-  std::string masterName;
-  int mtu = 0;           // both ends; 0: the kernel's default
-  int queues = 1;        // per end and direction; more costs RCU waits under RTNL
-  std::string peerName;  // created in `peerNS` under this name; cannot be created UP (ENOTCONN)
-  std::optional<Mac> peerMac;
+  std::string masterName{};
+  int mtu = 0;             // both ends; 0: the kernel's default
+  int queues = 1;          // per end and direction; more costs RCU waits under RTNL
+  std::string peerName{};  // created in `peerNS` under this name; cannot be created UP (ENOTCONN)
+  std::optional<Mac> peerMac{};
   const NetNS* peerNS = nullptr;  // null: the socket's own namespace
-  std::string peerNSPath;         // for the text; empty: the path of `peerNS`
+  std::string peerNSPath{};       // for the text; empty: the path of `peerNS`
 };
 
 namespace link {

@@ -16,8 +16,7 @@
 // How a batch is answered. The kernel works on the messages of one send in order and queues its answers in
 // order, all before send returns. It always reports a failure, but a success only when asked for an
 // acknowledgement. So just the last message asks: once that is answered, every earlier one has either been
-// reported or succeeded. A batch of hundreds then cannot overrun the receive queue with acknowledgements that
-// nobody needs.
+// reported or succeeded, and mostly one receive does for the whole batch.
 
 namespace fairlead::netns {
 
@@ -32,6 +31,8 @@ constexpr size_t kBufferSize = 32768;
 constexpr std::chrono::seconds kAnswerLimit{10};
 // A dump is repeated while others change what it lists; a namespace that never rests is reported.
 constexpr int kDumpAttempts = 20;
+// A batch whose answers the receive queue holds with certainty, be they links or failures all.
+constexpr size_t kBatch = 32;
 // What the default send buffer holds with certainty.
 constexpr size_t kUsualSend = 65536;
 
@@ -123,13 +124,6 @@ std::string typeable(const std::string& text) {
   return "nft '" + text.substr(kNft.size()) + '\'';
 }
 
-// The first failure of a batch; `index` is the failed request's.
-struct Failure {
-  size_t index;
-  int code;
-  std::string extack;
-};
-
 Fd openSocket(Socket::Family family) {
   const int protocol = family == Socket::Family::Route ? NETLINK_ROUTE : NETLINK_NETFILTER;
   Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
@@ -171,27 +165,33 @@ Socket Socket::open(const NetNS& ns, Family family) {
 }
 
 std::vector<Reply> Socket::send(std::span<const Request> requests) {
-  if (requests.empty()) return {};
-  std::vector<char> bytes;
-  for (const Request& request : requests) append(bytes, request);
-  const uint32_t first = transmit(bytes, requests.size() - 1, requests.front());
-
   std::vector<Reply> replies(requests.size());
   std::optional<Failure> failure;
-  receive(first, first + replies.size() - 1, requests.front(), [&](const nlmsghdr& message) {
-    const uint32_t index = message.nlmsg_seq - first;
-    if (message.nlmsg_type != NLMSG_ERROR) {
-      const auto* start = reinterpret_cast<const char*>(&message);
-      if (replies[index].object.empty()) replies[index].object.assign(start, start + message.nlmsg_len);
-      return false;
-    }
-    replies[index].code = errorOf(message);
-    if (replies[index].code != 0 && !requests[index].tolerates(replies[index].code) && !failure)
-      failure = {index, replies[index].code, extackOf(message)};
-    return index + 1 == requests.size();
-  });
+  for (size_t from = 0; from < requests.size(); from += kBatch)
+    sendBatch(requests, from, std::min(from + kBatch, requests.size()), replies, failure);
   if (failure) fail(failure->code, requests[failure->index], failure->extack, failure->index);
   return replies;
+}
+
+void Socket::sendBatch(std::span<const Request> requests, size_t from, size_t to, std::span<Reply> replies,
+                       std::optional<Failure>& failure) {
+  std::vector<char> bytes;
+  for (const Request& request : requests.subspan(from, to - from)) append(bytes, request);
+  const uint32_t first = transmit(bytes, to - from - 1, requests[from]);
+
+  receive(first, first + (to - from) - 1, requests[from], [&](const nlmsghdr& message) {
+    const size_t index = from + (message.nlmsg_seq - first);
+    Reply& reply = replies[index];
+    if (message.nlmsg_type != NLMSG_ERROR) {
+      const auto* start = reinterpret_cast<const char*>(&message);
+      if (reply.object.empty()) reply.object.assign(start, start + message.nlmsg_len);
+      return false;
+    }
+    reply.code = errorOf(message);
+    if (reply.code != 0 && !requests[index].tolerates(reply.code) && !failure)
+      failure = {index, reply.code, extackOf(message)};
+    return index + 1 == to;
+  });
 }
 
 Reply Socket::send(Request request) { return std::move(send(std::span(&request, 1)).front()); }
@@ -208,8 +208,8 @@ void Socket::sendAtomic(std::span<const Request> requests) {
   append(bytes, frame(NFNL_MSG_BATCH_BEGIN));
   for (const Request& request : requests) append(bytes, request);
   append(bytes, frame(NFNL_MSG_BATCH_END));
-  // The last request is the one that is acknowledged: the kernel does that for the end of a batch only
-  // since 6.10.
+  // The last request is the one that is acknowledged: the kernel does that for the end of a batch only since
+  // 6.10.
   const uint32_t begin = transmit(bytes, requests.size(), requests.front());
 
   std::optional<Failure> failure;

@@ -64,9 +64,9 @@ class Socket {
   static Socket open(Family family = Family::Route);
   static Socket open(const NetNS& ns, Family family = Family::Route);
 
-  // send() sends all requests at once and returns their replies in order. The first request that failed with
-  // an errno it does not tolerate is thrown as Error; the kernel has processed the others all the same
-  // (rtnetlink), or none (an nft transaction). Blocks in the kernel: a blocking section.
+  // send() sends all requests, up to 32 at once, and returns their replies in order. The first request that
+  // failed with an errno it does not tolerate is thrown as Error; the kernel has processed the others all the
+  // same (rtnetlink), or none (an nft transaction). Blocks in the kernel: a blocking section.
   std::vector<Reply> send(std::span<const Request> requests);
   Reply send(Request request);
   // sendAtomic() sends an nft transaction: the requests are framed as one batch; all happen or none does.
@@ -85,7 +85,16 @@ class Socket {
  private:
   Socket(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
+  // The first failure of a batch; `index` is the failed request's.
+  struct Failure {
+    size_t index;
+    int code;
+    std::string extack;
+  };
   using Handler = std::function<bool(const nlmsghdr&)>;
+  // sendBatch() sends the requests from number `from` on, up to `to`.
+  void sendBatch(std::span<const Request> requests, size_t from, size_t to, std::span<Reply> replies,
+                 std::optional<Failure>& failure);
   // transmit() numbers the messages in `bytes`, asks for an acknowledgement of number `acked`, sends them,
   // and returns the sequence number of the first.
   uint32_t transmit(std::vector<char>& bytes, size_t acked, const Request& request);

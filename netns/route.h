@@ -22,14 +22,14 @@ struct Address {
 
 struct Route {
   Prefix dst;
-  std::optional<IP> gateway;
-  int device = 0;                    // index of the outgoing link
-  std::string deviceName;            // for the text
-  std::optional<uint32_t> priority;  // metric; the kernel's default when unset
-  std::optional<uint32_t> table;     // main (254) when unset
-  std::optional<uint8_t> scope;      // universe when unset
-  int mtu = 0;                       // RTAX_MTU, 0: none
-  int advmss = 0;                    // RTAX_ADVMSS, 0: none
+  std::optional<IP> gateway{};
+  int device = 0;                      // index of the outgoing link
+  std::string deviceName{};            // for the text
+  std::optional<uint32_t> priority{};  // metric; the kernel's default when unset
+  std::optional<uint32_t> table{};     // main (254) when unset
+  std::optional<uint8_t> scope{};      // universe when unset
+  int mtu = 0;                         // RTAX_MTU, 0: none
+  int advmss = 0;                      // RTAX_ADVMSS, 0: none
   bool onlink = false;
 };
 

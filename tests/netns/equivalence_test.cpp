@@ -19,11 +19,10 @@ class EquivalenceTest : public HostTest {
   // setUp() leads from nothing to links with addresses and routes. Fresh namespaces number their links alike.
   static std::vector<Request> setUp(const NetNS& peerNS) {
     std::vector<Request> requests;
-    requests.push_back(link::addBridge({.name = "br0", .mtu = 1400, .mac = Mac::parse("02:00:00:00:00:01")}));
+    requests.push_back(link::addBridge(
+        {.name = "br0", .mtu = 1400, .mac = Mac::parse("02:00:00:00:00:01"), .group = 4711, .up = true}));
     const LinkRef bridge{.name = "br0", .index = 2};
-    LinkChange up;
-    up.up = true;
-    requests.push_back(link::set(bridge, up));
+    requests.push_back(link::addBridge({.name = "br1", .mac = Mac::parse("02:00:00:00:00:07")}));
 
     VethSpec far;
     far.name = "veth0";
@@ -38,7 +37,7 @@ class EquivalenceTest : public HostTest {
     requests.push_back(link::addVeth(far));
     LinkChange hairpin;
     hairpin.hairpin = true;
-    requests.push_back(link::set({.name = "veth0", .index = 0}, hairpin));
+    requests.push_back(link::set({.name = "veth0"}, hairpin));
 
     VethSpec near;
     near.name = "one";
@@ -50,9 +49,8 @@ class EquivalenceTest : public HostTest {
     all.up = true;
     all.promisc = true;
     all.mtu = 1280;
-    all.alias = "word";
     all.mac = Mac::parse("02:00:00:00:00:06");
-    requests.push_back(link::set({.name = "two", .index = 0}, all));
+    requests.push_back(link::set({.name = "two"}, all));
 
     for (const char* address : {"10.1.0.1/24", "10.2.0.1/30", "10.3.0.0/31", "10.4.0.1/32", "fd00::1/64"})
       requests.push_back(addr::add(bridge, prefix(address)));

@@ -106,11 +106,8 @@ Socket& HostTest::host() {
 }
 
 int HostTest::addBridge(const std::string& name) {
-  host().send(link::addBridge({.name = name, .mtu = 0, .mac = {}}));
+  host().send(link::addBridge({.name = name, .up = true}));
   bridges_.push_back(name);
-  LinkChange up;
-  up.up = true;
-  host().send(link::set({.name = name}, up));
   return link::find(host(), {.name = name}).value().index;
 }
 

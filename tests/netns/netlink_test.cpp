@@ -25,10 +25,10 @@ class NetlinkTest : public HostTest {
 
 TEST_F(NetlinkTest, FirstFailureOfABatchIsKnownByIndexAndTheRestIsDone) {
   std::vector<Request> requests;
-  requests.push_back(link::addBridge({.name = "br0", .mtu = 0, .mac = {}}));
-  requests.push_back(link::set({.name = "nosuch", .index = 0}, {}));
-  requests.push_back(link::addBridge({.name = "br0", .mtu = 0, .mac = {}}));
-  requests.push_back(link::addBridge({.name = "br1", .mtu = 0, .mac = {}}));
+  requests.push_back(link::addBridge({.name = "br0"}));
+  requests.push_back(link::set({.name = "nosuch"}, {}));
+  requests.push_back(link::addBridge({.name = "br0"}));
+  requests.push_back(link::addBridge({.name = "br1"}));
   try {
     host().send(requests);
     FAIL() << "no error";
@@ -45,7 +45,7 @@ TEST_F(NetlinkTest, FirstFailureOfABatchIsKnownByIndexAndTheRestIsDone) {
 TEST_F(NetlinkTest, ToleratedErrnoIsAnOutcome) {
   const int index = addBridge("br0");
   std::vector<Request> requests;
-  requests.push_back(link::addBridge({.name = "br0", .mtu = 0, .mac = {}}).tolerate(EEXIST));
+  requests.push_back(link::addBridge({.name = "br0"}).tolerate(EEXIST));
   requests.push_back(link::findRequest({.name = "nosuch"}));
   requests.push_back(link::findRequest({.name = "br0"}));
   const std::vector<Reply> replies = host().send(requests);
@@ -93,12 +93,44 @@ TEST_F(NetlinkTest, SocketStaysInItsNamespaceAndTheThreadInItsOwn) {
   const auto home = NetNS::current().identity();
   Socket socket = Socket::open(container);
   EXPECT_EQ(NetNS::current().identity(), home);
-  socket.send(link::addBridge({.name = "inside", .mtu = 0, .mac = {}}));
+  socket.send(link::addBridge({.name = "inside"}));
   EXPECT_TRUE(link::find(socket, {.name = "inside"}));
   EXPECT_FALSE(link::find(host(), {.name = "inside"}));
 }
 
-TEST_F(NetlinkTest, ThousandsOfRequestsFitOneBatch) {
+TEST_F(NetlinkTest, FailureIsNumberedOverAllBatches) {
+  constexpr int kCount = 100;
+  const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
+  std::vector<Request> requests;
+  for (int i = 0; i < kCount; ++i) requests.push_back(addr::add(bridge, numbered(i == 77 ? 7 : i)));
+  try {
+    host().send(requests);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.index(), 77U);
+    EXPECT_EQ(error.code(), EEXIST);
+    EXPECT_EQ(error.attempted(), "ip addr add 10.0.0.7/32 dev br0");
+  }
+  EXPECT_EQ(addr::list(host(), bridge, AF_INET).size(), kCount - 1U);
+}
+
+TEST_F(NetlinkTest, ThousandsOfFailuresDoNotOverrunTheQueue) {
+  constexpr int kCount = 2000;
+  const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
+  std::vector<Request> requests;
+  for (int i = 0; i < kCount; ++i) requests.push_back(addr::remove(bridge, numbered(i)));
+  for (const Reply& reply : host().send(requests)) EXPECT_EQ(reply.code, EADDRNOTAVAIL);
+}
+
+TEST_F(NetlinkTest, ThousandsOfLinksAreAskedForAtOnce) {
+  constexpr int kCount = 1000;
+  addBridge("br0");
+  std::vector<Request> requests;
+  for (int i = 0; i < kCount; ++i) requests.push_back(link::findRequest({.name = "br0"}));
+  for (const Reply& reply : host().send(requests)) EXPECT_TRUE(link::parse(reply));
+}
+
+TEST_F(NetlinkTest, ThousandsOfRequestsMayBeSentAtOnce) {
   constexpr int kCount = 4000;
   const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
   std::vector<Request> requests;

@@ -20,7 +20,7 @@ constexpr int kProcesses = 8;
 int ensureHost(const std::string& number) {
   Socket route = Socket::open();
   std::vector<Request> requests;
-  requests.push_back(link::addBridge({.name = "br0", .mtu = 0, .mac = {}}).tolerate(EEXIST));
+  requests.push_back(link::addBridge({.name = "br0"}).tolerate(EEXIST));
   requests.push_back(link::findRequest({.name = "br0"}));
   const auto bridge = link::parse(route.send(requests).back());
   if (!bridge || bridge->kind != "bridge") return 2;

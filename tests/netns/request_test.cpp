@@ -128,12 +128,12 @@ TEST(RequestBytes, ChangeTouchesOnlyWhatIsSet) {
   LinkChange change;
   change.up = false;
   change.promisc = true;
-  const Request request = link::set({.name = "eth0", .index = 0}, change);
+  const Request request = link::set({.name = "eth0"}, change);
   const auto* header = payload<ifinfomsg>(*request.header());
   EXPECT_EQ(header->ifi_change, static_cast<unsigned>(IFF_UP | IFF_PROMISC));
   EXPECT_EQ(header->ifi_flags, static_cast<unsigned>(IFF_PROMISC));
   const Attributes<IFLA_MAX> found(request.header(), sizeof(ifinfomsg));
-  for (const int absent : {IFLA_MTU, IFLA_ADDRESS, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS})
+  for (const int absent : {IFLA_MTU, IFLA_ADDRESS, IFLA_MASTER, IFLA_LINKINFO})
     EXPECT_EQ(found[absent], nullptr) << absent;
 }
 
@@ -141,7 +141,7 @@ TEST(RequestBytes, LinkIsNamedByIndexWhereThatIsKnown) {
   const Request byIndex = link::findRequest({.name = "eth0", .index = 9});
   EXPECT_EQ(payload<ifinfomsg>(*byIndex.header())->ifi_index, 9);
   EXPECT_EQ(Attributes<IFLA_MAX>(byIndex.header(), sizeof(ifinfomsg))[IFLA_IFNAME], nullptr);
-  const Request byName = link::findRequest({.name = "eth0", .index = 0});
+  const Request byName = link::findRequest({.name = "eth0"});
   EXPECT_EQ(payload<ifinfomsg>(*byName.header())->ifi_index, 0);
   EXPECT_EQ(Attributes<IFLA_MAX>(byName.header(), sizeof(ifinfomsg)).str(IFLA_IFNAME), "eth0");
 }
@@ -171,14 +171,12 @@ TEST(RequestBytes, BigTableNumberGetsAnAttribute) {
 
 TEST(HostileNames, NameWithNulIsRefusedRatherThanCut) {
   const std::string name("eth0\0x", 6);
-  EXPECT_THROW(link::findRequest({.name = name, .index = 0}), Error);
-  EXPECT_THROW(link::addBridge({.name = name, .mtu = 0, .mac = {}}), Error);
+  EXPECT_THROW(link::findRequest({.name = name}), Error);
+  EXPECT_THROW(link::addBridge({.name = name}), Error);
 }
 
 TEST(HostileNames, NameTooLongForTheMessageIsRefused) {
-  EXPECT_NE(messageOf([] {
-              link::findRequest({.name = std::string(100000, 'a'), .index = 0});
-            }).find("message too long"),
+  EXPECT_NE(messageOf([] { link::findRequest({.name = std::string(100000, 'a')}); }).find("message too long"),
             std::string::npos);
 }
 
@@ -321,9 +319,9 @@ TEST(RequestText, RouteNamesEverythingThatIsSet) {
 }
 
 TEST(RequestText, OnlyTheTolerableIsTolerated) {
-  EXPECT_TRUE(link::remove({.name = "x", .index = 0}).tolerates(ENODEV));
-  EXPECT_FALSE(link::remove({.name = "x", .index = 0}).tolerates(EPERM));
-  EXPECT_FALSE(link::addBridge({.name = "x", .mtu = 0, .mac = {}}).tolerates(EEXIST));
+  EXPECT_TRUE(link::remove({.name = "x"}).tolerates(ENODEV));
+  EXPECT_FALSE(link::remove({.name = "x"}).tolerates(EPERM));
+  EXPECT_FALSE(link::addBridge({.name = "x"}).tolerates(EEXIST));
   EXPECT_TRUE(addr::remove({.name = "x", .index = 1}, prefix("10.0.0.1/8")).tolerates(EADDRNOTAVAIL));
   EXPECT_FALSE(addr::add({.name = "x", .index = 1}, prefix("10.0.0.1/8")).tolerates(EEXIST));
 }

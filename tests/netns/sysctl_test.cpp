@@ -28,7 +28,7 @@ TEST_F(SysctlTest, SettingIsMadeInItsNamespaceOnly) {
 TEST_F(SysctlTest, InterfaceNameMayHaveDots) {
   const NetNS container = NetNS::create();
   Socket socket = Socket::open(container);
-  socket.send(link::addBridge({.name = "br.7", .mtu = 0, .mac = {}}));
+  socket.send(link::addBridge({.name = "br.7"}));
   const Setting setting{.key = "net/ipv4/conf/br.7/arp_notify", .value = "1"};
   sysctl::set(container, std::span(&setting, 1));
   EXPECT_EQ(sysctl::read(container, setting.key), "1");
