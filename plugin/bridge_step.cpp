@@ -19,8 +19,9 @@ using netns::Error;
 using netns::Link;
 using netns::Prefix;
 
-// Marks the bridges that ADDs made, so that a GC does not take somebody else's away.
-constexpr const char* kBridgeAlias = "fairlead";
+// The link group of the bridges that ADDs made, so that a GC does not take somebody else's away. It is part
+// of the request that makes the bridge: a mark set later would be missing after a kill in between.
+constexpr uint32_t kBridgeGroup = 0xFA1EAD;
 
 // An explicit address keeps a bridge from taking on that of its lowest port, and udev from changing it.
 netns::Mac randomMac() {
@@ -63,7 +64,6 @@ class EnsureBridge : public Step {
     }
     netns::LinkChange change;
     if (!link->up) change.up = true;
-    if (made_) change.alias = kBridgeAlias;
     if (spec_.promisc && !link->promisc) change.promisc = true;
     if (!change.up && !change.promisc) return;
     try {
@@ -81,8 +81,7 @@ class EnsureBridge : public Step {
 
   void verify(World& world, std::vector<Drift>& drift) const override {
     const Link* link = world.find(spec_.name);
-    const std::string add =
-        netns::link::addBridge({.name = spec_.name, .mtu = spec_.mtu, .mac = spec_.mac}).text();
+    const std::string add = request(spec_.mac).text();
     if (link == nullptr) {
       drift.push_back(
           {"Interface name " + spec_.name + " not found", "bridge " + spec_.name, "no such link", add});
@@ -112,20 +111,24 @@ class EnsureBridge : public Step {
   }
 
   void explain(std::vector<std::string>& lines) const override {
-    lines.push_back(netns::link::addBridge({.name = spec_.name, .mtu = spec_.mtu, .mac = {}}).text() +
-                    "  # unless it exists");
+    lines.push_back(request(spec_.mac).text() + "  # unless it exists");
+    if (!spec_.promisc) return;
     netns::LinkChange change;
-    change.up = true;
-    if (spec_.promisc) change.promisc = true;
+    change.promisc = true;
     lines.push_back(netns::link::set({.name = spec_.name}, change).text());
   }
 
  private:
+  netns::Request request(const std::optional<netns::Mac>& mac) const {
+    return netns::link::addBridge(
+        {.name = spec_.name, .mtu = spec_.mtu, .mac = mac, .group = kBridgeGroup, .up = true});
+  }
+
   static netns::LinkRef reference(const Link& link) { return {.name = link.name, .index = link.index}; }
 
   const Link* create(World& world) {
     try {
-      world.host().send(netns::link::addBridge({.name = spec_.name, .mtu = spec_.mtu, .mac = randomMac()}));
+      world.host().send(request(randomMac()));
       made_ = true;
     } catch (const Error& error) {
       // Somebody else was faster: theirs will do.
@@ -229,7 +232,7 @@ std::unique_ptr<Step> ensureBridge(BridgeStep spec) {
 
 bool collectBridge(World& world, const std::string& name) {
   const Link* link = world.find(name, true);
-  if (link == nullptr || link->kind != "bridge" || link->alias != kBridgeAlias || !unused(world, name))
+  if (link == nullptr || link->kind != "bridge" || link->group != kBridgeGroup || !unused(world, name))
     return false;
   world.host().send(netns::link::remove({.name = name, .index = link->index}));
   world.forget(name);

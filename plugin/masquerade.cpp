@@ -24,6 +24,19 @@ std::string mapOf(const IP& address) { return address.isV4() ? "sources4" : "sou
 
 Socket openNft() { return Socket::open(Socket::Family::Netfilter); }
 
+// openIf() opens a socket if `present` finds there what is to be undone. Nothing is where the kernel has no
+// nftables.
+template <class F>
+std::optional<Socket> openIf(const F& present) {
+  try {
+    Socket socket = openNft();
+    if (present(socket)) return socket;
+  } catch (const Error& error) {
+    if (error.code() != EPROTONOSUPPORT && error.code() != EOPNOTSUPP && error.code() != EINVAL) throw;
+  }
+  return std::nullopt;
+}
+
 // addSkeleton() adds what all attachments share. Exclusive, because rules are not idempotent: two ADDs that
 // both find the table missing must not both fill it.
 void addSkeleton(nft::Transaction& transaction) {
@@ -101,8 +114,9 @@ class Masquerade : public Step {
   }
 
   void undo(World&) override {
-    Socket socket = openNft();
-    if (!present(socket)) return;
+    std::optional<Socket> found = openIf([this](Socket& socket) { return present(socket); });
+    if (!found) return;
+    Socket& socket = *found;
     std::vector<IP> keys;
     for (const Prefix& address : addresses_) {
       if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_)
@@ -190,8 +204,9 @@ std::unique_ptr<Step> masquerade(Attachment attachment, std::vector<Prefix> addr
 
 std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
                                            const std::function<bool()>& alone) {
-  Socket socket = openNft();
-  if (!nft::hasTable(socket, kTable)) return {};
+  std::optional<Socket> found = openIf([](Socket& socket) { return nft::hasTable(socket, kTable); });
+  if (!found) return {};
+  Socket& socket = *found;
   std::vector<std::string> keep;
   for (const Attachment& attachment : valid) keep.push_back(names::chain(attachment));
   std::vector<std::string> removed;

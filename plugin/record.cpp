@@ -120,6 +120,9 @@ std::vector<std::string> entries(const std::string& path) {
   return result;
 }
 
+// The lock of the ADD that this process has done and whose result is on its way. Main's goroutine only.
+Fd held;
+
 std::string callerName() {
   const pid_t parent = ::getppid();
   char comm[32];
@@ -232,12 +235,15 @@ RecordStore::Pending::~Pending() {
   if (file_) ::unlinkat(directory_.get(), (stem_ + std::string(kAdding)).c_str(), 0);
 }
 
-void RecordStore::Pending::commit() {
-  const std::string from = stem_ + std::string(kAdding);
-  const std::string to = stem_ + std::string(kComplete);
-  if (::renameat(directory_.get(), from.c_str(), directory_.get(), to.c_str()) != 0)
-    throw Error(errno, "rename " + to);
-  file_.reset();
+void RecordStore::Pending::keep() { held = std::move(file_); }
+
+void RecordStore::complete(const Attachment& attachment) const {
+  const std::string path = directory_ + "/" + attachment.network + "/" + stemOf(attachment);
+  const std::string from = path + std::string(kAdding);
+  const std::string to = path + std::string(kComplete);
+  // ENOENT: no record could be kept.
+  if (::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) throw Error(errno, "rename " + to);
+  held.reset();
 }
 
 std::optional<RecordStore::Pending> RecordStore::begin(const Record& record) const {
@@ -299,6 +305,7 @@ std::vector<Record> RecordStore::list(std::string_view network, std::vector<std:
 
 Fd RecordStore::shareLock() const {
   constexpr int kAttempts = 2000;  // of a millisecond: whoever is alone removes one link
+  ::mkdir(directory_.c_str(), 0700);
   Fd directory = openDirectory(directory_);
   for (int attempt = 1; directory && ::flock(directory.get(), LOCK_SH | LOCK_NB) != 0; ++attempt) {
     if (attempt == kAttempts) directory.reset();
