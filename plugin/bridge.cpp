@@ -198,10 +198,12 @@ class Bridge : public Plugin {
     World world(&ns, store.shareLock());
     planOf(wiring).apply(world);
     const netns::Link* bridge = world.find(wiring.conf.bridge);
-    if (pending) pending->commit();
+    if (pending) pending->keep();
     lease.keep();
     return complete(wiring, bridge != nullptr ? bridge->mac.str() : "");
   }
+
+  void delivered(const Call& call) const override { RecordStore().complete(call.attachment()); }
 
   void del(const Call& call) const override {
     Wiring wiring = wiringOf(call, BridgeConf::parse(call));

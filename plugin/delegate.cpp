@@ -85,7 +85,10 @@ std::string Delegate::execute(const Call& call) const {
 
 Result Delegate::add(const Call& call) const {
   const Call own = withVerb(call, "ADD");
-  return builtin_ != nullptr ? dispatch(*builtin_, own).value() : parseResult(execute(own), own.version);
+  if (builtin_ == nullptr) return parseResult(execute(own), own.version);
+  Result result = dispatch(*builtin_, own).value();
+  builtin_->delivered(own);
+  return result;
 }
 
 void Delegate::run(const Call& call, const char* verb) const {

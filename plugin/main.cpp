@@ -26,6 +26,7 @@ class ByType : public Plugin {
  public:
   std::string_view type() const override { return "fairlead"; }
   Result add(const Call& call) const override { return dispatch(chosen(call), call).value(); }
+  void delivered(const Call& call) const override { chosen(call).delivered(call); }
   void del(const Call& call) const override { dispatch(chosen(call), call); }
   void check(const Call& call) const override { dispatch(chosen(call), call); }
   void gc(const Call& call) const override { dispatch(chosen(call), call); }

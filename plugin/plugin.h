@@ -12,14 +12,15 @@
 
 namespace fairlead::plugin {
 
-// Explanation is what an ADD would do: the result it would print, and the commands that say the same, in order.
+// Explanation is what an ADD would do: the result it would print, and the commands that say the same, in
+// order.
 struct Explanation {
   Result result;
   std::vector<std::string> lines;
 };
 
-// Plugin is one CNI plugin. All callbacks run on the main goroutine, which is locked to the startup thread, in the
-// host's namespace. They throw CniError (or netns::Error, which becomes code 999).
+// Plugin is one CNI plugin. All callbacks run on the main goroutine, which is locked to the startup thread,
+// in the host's namespace. They throw CniError (or netns::Error, which becomes code 999).
 class Plugin {
  public:
   virtual ~Plugin() = default;
@@ -29,6 +30,9 @@ class Plugin {
   virtual std::span<const std::string_view> versions() const { return kAllVersions; }
 
   virtual Result add(const Call& call) const = 0;
+  // delivered() is called when the result of add() has reached the runtime: only then does the attachment
+  // exist for it. What a crash in between leaves, another ADD may clear away.
+  virtual void delivered(const Call&) const {}
   virtual void del(const Call& call) const = 0;
   virtual void check(const Call& call) const = 0;
   virtual void gc(const Call&) const {}

@@ -58,14 +58,15 @@ class RecordStore {
   RecordStore();
   explicit RecordStore(std::string directory);
 
-  // Pending is a record whose ADD is at work. Destroyed without commit(), it removes the record: the ADD
+  // Pending is a record whose ADD is at work. Destroyed without keep(), it removes the record: the ADD
   // failed and has undone itself.
   class Pending {
    public:
     Pending(Pending&& other) noexcept = default;
     Pending& operator=(Pending&&) = delete;
     ~Pending();
-    void commit();
+    // keep() leaves the record, and its lock held by this process, for complete().
+    void keep();
 
    private:
     friend class RecordStore;
@@ -78,6 +79,8 @@ class RecordStore {
   // begin() writes the record of an ADD that starts. nullopt when the attachment has one already, in whatever
   // state. Throws netns::Error.
   std::optional<Pending> begin(const Record& record) const;
+  // complete() turns the kept record of an ADD into that of an attachment. Throws netns::Error.
+  void complete(const Attachment& attachment) const;
   // find() and remove() are O(1). remove() returns false when there was none.
   std::optional<Record> find(const Attachment& attachment) const;
   bool remove(const Attachment& attachment) const;

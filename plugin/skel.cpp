@@ -192,6 +192,20 @@ std::string where(const Plugin& plugin, const Call& call) {
   return text;
 }
 
+// settler() closes an ADD: a runtime that has not got the result takes it for failed.
+std::function<void(bool)> settler(const Plugin& plugin, const Call& call) {
+  return [&plugin, call](bool delivered) {
+    try {
+      if (delivered) return plugin.delivered(call);
+      Call undo = call;
+      undo.env.command = "DEL";
+      plugin.del(undo);
+    } catch (const std::exception& error) {
+      writeAll(STDERR_FILENO, std::string("fairlead: ") + error.what() + "\n");
+    }
+  };
+}
+
 std::string aboutText(const Plugin& plugin) {
   return "CNI " + std::string(plugin.type()) + " plugin " + std::string(buildVersion()) +
          "\nCNI protocol versions supported: " + join(plugin.versions(), ", ") + "\n";
@@ -235,7 +249,8 @@ Outcome run(const Plugin& plugin, const Environment& env, const std::function<st
     if (env.command == "VERSION") return {.status = 0, .out = versionText(plugin), .err = {}};
     const Call call = checkConfig(env, readInput());
     const auto result = dispatch(plugin, call);
-    return {.status = 0, .out = result ? result->print(call.version) : "", .err = {}};
+    if (!result) return {};
+    return {.status = 0, .out = result->print(call.version), .err = {}, .settle = settler(plugin, call)};
   } catch (const CniError& error) {
     return {.status = 1, .out = error.document(), .err = {}};
   } catch (const std::exception& error) {
@@ -247,7 +262,9 @@ int serve(const Plugin& plugin) {
   std::signal(SIGPIPE, SIG_IGN);  // a runtime that has gone away must not stop us half-way
   const Outcome outcome = run(plugin, Environment::fromProcess(), [] { return readInput(kMaxInput); });
   writeAll(STDERR_FILENO, outcome.err);
-  if (const int error = writeAll(STDOUT_FILENO, outcome.out); error != 0) {
+  const int error = writeAll(STDOUT_FILENO, outcome.out);
+  if (outcome.settle) outcome.settle(error == 0);
+  if (error != 0) {
     writeAll(STDERR_FILENO,
              CniError(Code::IOFailure, "error writing to stdout: " + netns::errnoText(error)).document());
     return 1;

@@ -15,6 +15,9 @@ struct Outcome {
   int status = 0;
   std::string out;
   std::string err;
+  // Of an ADD that succeeded: to be called when `out` has been delivered, or cannot be (the ADD is undone
+  // then).
+  std::function<void(bool delivered)> settle = {};
 };
 
 // run() carries out one call by the rules of the CNI specification, section "Execution Protocol", in the

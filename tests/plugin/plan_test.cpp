@@ -17,7 +17,7 @@ class Noted : public Step {
     bool failUndo = false;
     bool beside = false;
   };
-  Noted(Log& log, std::string name, Behaviour behaviour = {})
+  Noted(Log& log, std::string name, Behaviour behaviour)
       : log_(log), name_(std::move(name)), behaviour_(behaviour) {}
 
   std::string_view what() const override { return name_; }

@@ -35,6 +35,11 @@ class RecordStoreTest : public testing::Test {
   }
   fs::path network() const { return fs::path(store_.directory()) / "net"; }
 
+  void addRecord(const Record& record) {
+    store_.begin(record)->keep();
+    store_.complete(record.attachment);
+  }
+
   RecordStore store_;
 };
 
@@ -43,7 +48,9 @@ TEST_F(RecordStoreTest, CommittedRecordIsFoundAndComplete) {
     auto pending = store_.begin(record());
     ASSERT_TRUE(pending);
     EXPECT_EQ(store_.find(record().attachment)->state, Record::State::Adding);
-    pending->commit();
+    pending->keep();
+    EXPECT_EQ(store_.find(record().attachment)->state, Record::State::Adding);
+    store_.complete(record().attachment);
   }
   const auto found = store_.find(record().attachment);
   ASSERT_TRUE(found);
@@ -62,7 +69,8 @@ TEST_F(RecordStoreTest, OneAttachmentHasOneRecord) {
   auto first = store_.begin(record());
   ASSERT_TRUE(first);
   EXPECT_FALSE(store_.begin(record()));
-  first->commit();
+  first->keep();
+  store_.complete(record().attachment);
   EXPECT_FALSE(store_.begin(record()));
   EXPECT_TRUE(store_.begin(record("c2")));
 }
@@ -91,8 +99,8 @@ TEST_F(RecordStoreTest, KilledAddIsToldFromOneAtWork) {
 }
 
 TEST_F(RecordStoreTest, RemovingTheLastTakesTheDirectoryAlong) {
-  store_.begin(record())->commit();
-  store_.begin(record("c2"))->commit();
+  addRecord(record());
+  addRecord(record("c2"));
   EXPECT_TRUE(store_.remove(record().attachment));
   EXPECT_TRUE(fs::exists(network()));
   EXPECT_TRUE(store_.remove(record("c2").attachment));
@@ -101,14 +109,14 @@ TEST_F(RecordStoreTest, RemovingTheLastTakesTheDirectoryAlong) {
 }
 
 TEST_F(RecordStoreTest, OnlyRootMayLook) {
-  store_.begin(record())->commit();
+  addRecord(record());
   struct stat status {};
   ASSERT_EQ(::stat(store_.directory().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0700U);
 }
 
 TEST_F(RecordStoreTest, StrangeFilesArePassedOverAndNamed) {
-  store_.begin(record())->commit();
+  addRecord(record());
   std::ofstream(network() / "garbage.json") << "{";
   std::ofstream(network() / "empty.json");
   fs::create_symlink("/etc/passwd", network() / "link.json");
@@ -139,7 +147,7 @@ TEST_F(RecordStoreTest, RecordMakesTheCallThatUndoesIt) {
 }
 
 TEST_F(RecordStoreTest, NobodyIsAloneWhileAnotherShares) {
-  store_.begin(record())->commit();
+  addRecord(record());
   const netns::Fd one = store_.shareLock();
   ASSERT_TRUE(one);
   {
