@@ -45,9 +45,7 @@ void announce(const NetNS& ns, const std::string& ifname, const Mac& mac, std::s
     const sysctl::Setting notify{.key = "net/ipv6/conf/" + ifname + "/ndisc_notify", .value = "1"};
     sysctl::set(ns, std::span(&notify, 1));
   }
-  LinkChange change;
-  change.mac = mac;
-  requests.push_back(link::set({.name = ifname}, change));
+  requests.push_back(link::set({.name = ifname}, {.mac = mac}));
   Socket::open(ns).send(requests);
 }
 

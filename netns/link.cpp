@@ -30,6 +30,13 @@ Message start(int type, int flags, const LinkRef& link, ifinfomsg header = {}) {
   return message;
 }
 
+// putName() names a new link. The kernel takes "eth%d" and "" for leave to choose, and would not tell what it
+// chose.
+void putName(Message& message, const std::string& name) {
+  if (name.empty() || name.find('%') != name.npos) throw Error(EINVAL, "ip link add \"" + name + '"');
+  message.str(IFLA_IFNAME, name);
+}
+
 void putMac(Message& message, const std::optional<Mac>& mac) {
   if (mac) message.put(IFLA_ADDRESS, mac->bytes);
 }
@@ -157,7 +164,7 @@ Request addBridge(const BridgeSpec& spec) {
   ifinfomsg header{};
   if (spec.up) header.ifi_flags = header.ifi_change = IFF_UP;
   message.append(header);
-  message.str(IFLA_IFNAME, spec.name);
+  putName(message, spec.name);
   putMac(message, spec.mac);
   if (spec.mtu > 0) message.u32(IFLA_MTU, spec.mtu);
   if (spec.group != 0) message.u32(IFLA_GROUP, spec.group);
@@ -176,7 +183,7 @@ Request addVeth(const VethSpec& spec) {
   ifinfomsg up{};
   up.ifi_flags = up.ifi_change = IFF_UP;
   message.append(up);
-  message.str(IFLA_IFNAME, spec.name);
+  putName(message, spec.name);
   putMac(message, spec.mac);
   putQueues(message, spec.queues);
   if (spec.mtu > 0) message.u32(IFLA_MTU, spec.mtu);
@@ -187,7 +194,7 @@ Request addVeth(const VethSpec& spec) {
     const auto data = message.nest(IFLA_INFO_DATA);
     const auto peer = message.nest(VETH_INFO_PEER);
     message.append(ifinfomsg{});
-    message.str(IFLA_IFNAME, spec.peerName);
+    putName(message, spec.peerName);
     putMac(message, spec.peerMac);
     putQueues(message, spec.queues);
     if (spec.mtu > 0) message.u32(IFLA_MTU, spec.mtu);

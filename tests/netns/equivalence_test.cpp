@@ -35,9 +35,7 @@ class EquivalenceTest : public HostTest {
     far.peerMac = Mac::parse("02:00:00:00:00:03");
     far.peerNS = &peerNS;
     requests.push_back(link::addVeth(far));
-    LinkChange hairpin;
-    hairpin.hairpin = true;
-    requests.push_back(link::set({.name = "veth0"}, hairpin));
+    requests.push_back(link::set({.name = "veth0"}, {.hairpin = true}));
 
     VethSpec near;
     near.name = "one";
@@ -45,12 +43,8 @@ class EquivalenceTest : public HostTest {
     near.peerName = "two";
     near.peerMac = Mac::parse("02:00:00:00:00:05");
     requests.push_back(link::addVeth(near));
-    LinkChange all;
-    all.up = true;
-    all.promisc = true;
-    all.mtu = 1280;
-    all.mac = Mac::parse("02:00:00:00:00:06");
-    requests.push_back(link::set({.name = "two"}, all));
+    requests.push_back(link::set(
+        {.name = "two"}, {.up = true, .promisc = true, .mtu = 1280, .mac = Mac::parse("02:00:00:00:00:06")}));
 
     for (const char* address : {"10.1.0.1/24", "10.2.0.1/30", "10.3.0.0/31", "10.4.0.1/32", "fd00::1/64"})
       requests.push_back(addr::add(bridge, prefix(address)));

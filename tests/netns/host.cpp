@@ -120,10 +120,8 @@ int HostTest::addContainer(const NetNS& ns, const std::string& hostName, int bri
   host().send(link::addVeth(spec));
   Socket container = Socket::open(ns);
   const LinkRef eth0{.name = "eth0", .index = link::find(container, {.name = "eth0"}).value().index};
-  LinkChange up;
-  up.up = true;
   container.send(addr::add(eth0, address));
-  container.send(link::set(eth0, up));
+  container.send(link::set(eth0, {.up = true}));
   EXPECT_TRUE(link::waitUp(host(), {.name = hostName}, std::chrono::seconds(5)));
   return eth0.index;
 }

@@ -2,9 +2,12 @@
 #include "netns/netns.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -50,6 +53,17 @@ class NetNSTest : public HostTest {
     for (const auto limit = std::chrono::steady_clock::now() + 10s; !done(); runtime::sleep(1ms))
       if (std::chrono::steady_clock::now() > limit) return false;
     return true;
+  }
+  // forbid() has a system call fail with EPERM from now on.
+  static void forbid(unsigned call) {
+    sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+                             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog filter{.len = std::size(program), .filter = program};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+      ::_exit(2);
   }
   static NetNS::Identity identityAt(const std::string& path) { return NetNS::open(path).identity(); }
 
@@ -177,8 +191,17 @@ TEST_F(NetNSTest, NameCannotLeaveItsDirectory) {
 }
 
 TEST_F(NetNSTest, FailedCreationLeavesNoName) {
-  // A name that is too long fails before anything is made; one that cannot be mounted over is undone.
   EXPECT_EQ(codeOf([] { NetNS::createNamed(std::string(300, 'x')); }), ENAMETOOLONG);
+  // A process in which unshare fails comes as far as having made the file.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    forbid(SYS_unshare);
+    ::_exit(codeOf([] { NetNS::createNamed("web"); }) == EPERM ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(fs::exists("/run/netns/web"));
 }
 
 // ---- entering ----------------------------------------------------------------------------------

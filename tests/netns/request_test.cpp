@@ -125,10 +125,7 @@ TEST(RequestBytes, VethHasBothEndsInOneMessage) {
 }
 
 TEST(RequestBytes, ChangeTouchesOnlyWhatIsSet) {
-  LinkChange change;
-  change.up = false;
-  change.promisc = true;
-  const Request request = link::set({.name = "eth0"}, change);
+  const Request request = link::set({.name = "eth0"}, {.up = false, .promisc = true});
   const auto* header = payload<ifinfomsg>(*request.header());
   EXPECT_EQ(header->ifi_change, static_cast<unsigned>(IFF_UP | IFF_PROMISC));
   EXPECT_EQ(header->ifi_flags, static_cast<unsigned>(IFF_PROMISC));

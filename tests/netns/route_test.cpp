@@ -32,9 +32,7 @@ class RouteTest : public HostTest {
     spec.peerNS = &*container_;
     host().send(link::addVeth(spec));
     socket_.emplace(Socket::open(*container_));
-    LinkChange up;
-    up.up = true;
-    socket_->send(link::set({.name = "eth0"}, up));
+    socket_->send(link::set({.name = "eth0"}, {.up = true}));
     eth0_ = {.name = "eth0", .index = link::find(*socket_, {.name = "eth0"}).value().index};
   }
   void TearDown() override {
@@ -181,9 +179,7 @@ TEST_F(RouteTest, SecondGatewayIsAcceptedAndBothAreListed) {
 
 TEST_F(RouteTest, ListIsFilteredByLinkAndTable) {
   socket_->send(addr::add(eth0_, prefix("10.1.2.3/24")));
-  LinkChange up;
-  up.up = true;
-  socket_->send(link::set({.name = "lo", .index = 1}, up));
+  socket_->send(link::set({.name = "lo", .index = 1}, {.up = true}));
   Route other = routeTo("10.8.0.0/16");
   other.device = 1;
   other.deviceName = "lo";
