@@ -106,6 +106,7 @@ std::optional<std::string> findElement(Socket& socket, const Table& table, const
 struct RuleInfo {
   uint64_t handle = 0;
   std::string comment;
+  std::string target;  // the chain that it jumps or goes to; empty: none
 };
 // Dumps: for GC and for teardown of what others made. Empty when there is no such table or chain.
 std::vector<std::string> listChains(Socket& socket, const Table& table);

@@ -41,6 +41,20 @@ void parseElements(const Attributes<NFTA_SET_ELEM_LIST_MAX>& list, std::vector<E
   });
 }
 
+// targetOf() is the chain that a rule's verdict names.
+std::string targetOf(const nlattr* expressions) {
+  std::string target;
+  eachNested(expressions, [&](const nlattr* nest) {
+    const Attributes<NFTA_EXPR_MAX> expression(nest);
+    if (expression.str(NFTA_EXPR_NAME) != "immediate") return;
+    const Attributes<NFTA_IMMEDIATE_MAX> immediate(expression[NFTA_EXPR_DATA]);
+    const Attributes<NFTA_DATA_MAX> data(immediate[NFTA_IMMEDIATE_DATA]);
+    const Attributes<NFTA_VERDICT_MAX> verdict(data[NFTA_DATA_VERDICT]);
+    if (verdict[NFTA_VERDICT_CHAIN] != nullptr) target = verdict.str(NFTA_VERDICT_CHAIN);
+  });
+  return target;
+}
+
 }  // namespace
 
 bool hasTable(Socket& socket, const Table& table) {
@@ -95,7 +109,9 @@ std::vector<RuleInfo> listRules(Socket& socket, const Table& table, const std::s
       [&](const auto& rule, auto& found) {
         if (rule.str(NFTA_RULE_TABLE) != table.name || rule.str(NFTA_RULE_CHAIN) != chain) return;
         const auto handle = rule.template get<uint64_t>(NFTA_RULE_HANDLE);
-        if (handle) found.push_back({be64toh(*handle), commentOf(rule.bytes(NFTA_RULE_USERDATA))});
+        if (!handle) return;
+        found.push_back({be64toh(*handle), commentOf(rule.bytes(NFTA_RULE_USERDATA)),
+                         targetOf(rule[NFTA_RULE_EXPRESSIONS])});
       });
 }
 

@@ -4,6 +4,7 @@
 #include "plugin/attach.h"
 #include "plugin/bridge_conf.h"
 #include "plugin/error.h"
+#include "plugin/foreign_masquerade.h"
 #include "plugin/masquerade.h"
 #include "plugin/names.h"
 #include "plugin/registry.h"
@@ -215,12 +216,15 @@ class Bridge : public Plugin {
     } catch (const CniError&) {
       // A result that cannot be read tells no addresses; everything is found without.
     }
+    const RecordStore store;
+    const bool foreign = !store.find(wiring.attachment);  // the reference's, or its record was lost
+    if (foreign && wiring.conf.ipMasq) collect(errors, [&] { forgetForeignMasquerade(wiring.attachment); });
     World world(ns ? &*ns : nullptr);
     for (std::string& error : planOf(wiring, true).undo(world)) errors.push_back(std::move(error));
     // The address last: it must not be given to another while the link that has it is still there.
     if (!wiring.conf.ipam.empty())
       collect(errors, [&] { Delegate::find(wiring.conf.ipam, call.env.path).del(call); });
-    if (errors.empty()) RecordStore().remove(wiring.attachment);
+    if (errors.empty()) store.remove(wiring.attachment);
     throwIfAny(errors);
   }
 

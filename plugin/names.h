@@ -2,6 +2,7 @@
 // what an interrupted ADD made, even with no record of it.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ std::string chainPrefix(std::string_view network);
 // comment() is the reference's nft comment: the two hashes, then network, interface and container in words,
 // at most 128 bytes.
 std::string comment(const Attachment& attachment);
+// The length of the two hashes and the dash between them.
+inline constexpr size_t kCommentHashes = 33;
 
 // mac() is a locally administered unicast address for one end of an attachment. `salt` tells the ends apart;
 // `bootId` tells nodes apart.

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <memory>
 
+#include "plugin/names.h"
 #include "tests/plugin/bridge_host.h"
 
 namespace fairlead::plugin {
@@ -161,6 +162,36 @@ TEST_F(SwitchOverTest, OursDeletesWhatTheReferenceAdded) {
   EXPECT_TRUE(reservations().empty());
   EXPECT_EQ(links(), (std::set<std::string>{"lo", "br0"}));
   shell("ip link del br0");
+}
+
+TEST_F(SwitchOverTest, OursDeletesTheReferencesMasquerading) {
+  const std::string c1 = container("c1");
+  const std::string masq = conf({{"cniVersion", "1.0.0"}, {"ipMasq", true}});
+  const CniOutcome added = cni(by(kReference, call("ADD", masq, c1)));
+  ASSERT_EQ(added.status, 0) << added.out;
+  ASSERT_NE(shell("iptables-save -t nat").text.find("CNI-"), std::string::npos);
+  del(masq, c1, "c1", added.json());
+  EXPECT_EQ(shell("iptables-save -t nat").text.find("CNI-"), std::string::npos);
+  shell("ip link del br0; nft flush ruleset");
+}
+
+TEST_F(SwitchOverTest, OursDeletesTheRulesOfTheNftablesBackend) {
+  const std::string c1 = container("c1");
+  const std::string masq = conf({{"ipMasq", true}});
+  // As later versions of the reference write them.
+  const Attachment attachment{.network = "net", .containerId = "c1", .ifname = "eth0"};
+  const std::string rule =
+      "nft add rule inet cni_plugins_masquerade masq_checks ip saddr == 10.1.0.2 masquerade comment ";
+  ASSERT_EQ(shell("nft add table inet cni_plugins_masquerade; nft add chain inet cni_plugins_masquerade "
+                  "masq_checks; " +
+                  rule + "\\\"" + names::comment(attachment) + "\\\"; " + rule + "\\\"another\\\"")
+                .status,
+            0);
+  del(masq, c1);
+  const std::string rules = shell("nft list ruleset").text;
+  EXPECT_EQ(rules.find("if: eth0"), std::string::npos) << rules;
+  EXPECT_NE(rules.find("another"), std::string::npos) << rules;
+  shell("nft flush ruleset");
 }
 
 TEST_F(SwitchOverTest, TheReferenceDeletesWhatOursAdded) {
