@@ -96,6 +96,23 @@ void bury(G* gp, void*) {
   gput(m->p, gp);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+// checkLeaks() shows LeakSanitizer the stacks of the goroutines that still live, which it takes for data.
+void checkLeaks() {
+  forEachG(
+      [](G* gp, void*) {
+        const GStatus status = gp->status.load(std::memory_order_relaxed);
+        if (gp == &mainG || status == GStatus::Dead) return;
+        const bool parked = status == GStatus::Waiting || status == GStatus::Runnable;
+        const char* low =
+            parked && gp->context.sp != nullptr ? static_cast<char*>(gp->context.sp) : gp->stackLow;
+        __lsan_register_root_region(low, static_cast<size_t>(reinterpret_cast<char*>(gp + 1) - low));
+      },
+      nullptr);
+  __lsan_do_leak_check();
+}
+#endif
+
 [[noreturn]] void die() {
   M* m = getm();
   m->exiting = m->lockedExt.load(std::memory_order_relaxed) != 0;
@@ -215,7 +232,7 @@ void exitProcess(int status) {
   waitIfDying();
   std::fflush(nullptr);
 #if defined(__SANITIZE_ADDRESS__)
-  __lsan_do_leak_check();
+  checkLeaks();
 #endif
   // Not exit(): other threads still run goroutines, and destructors of statics would pull the rug from under
   // them.

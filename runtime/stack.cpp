@@ -12,10 +12,6 @@
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/lsan_interface.h>
-#endif
-
 namespace fairlead::runtime {
 namespace {
 
@@ -93,9 +89,6 @@ G* newStack() {
   gp->stackHigh = reinterpret_cast<char*>(gp);
   slab->used.fetch_add(1, std::memory_order_release);
   slabs.lock.unlock();
-#if defined(__SANITIZE_ADDRESS__)
-  __lsan_register_root_region(gp->stackLow, kStackSize - kGuardSize);
-#endif
   return gp;
 }
 

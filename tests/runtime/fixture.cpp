@@ -43,7 +43,7 @@ void RuntimeTest::SetUp() {
 void RuntimeTest::TearDown() {
   EXPECT_TRUE(eventually([&] { return numGoroutine() == goroutines_; })) << numGoroutine() << " goroutines";
   EXPECT_EQ(openFiles(), files_);
-  constexpr size_t kHelpers = 3;
+  constexpr size_t kHelpers = 4;
   EXPECT_TRUE(eventually([] {
     sched.lock.lock();
     const auto ms = static_cast<size_t>(sched.mcount);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -205,11 +206,11 @@ int overflow() {
   return 0;
 }
 
-int nullPointer() {
+int badPointer() {
   WaitGroup group;
   group.go([] {
-    volatile int* volatile nowhere = nullptr;
-    *nowhere = 1;
+    volatile uintptr_t nowhere = 4096;
+    *reinterpret_cast<volatile int*>(nowhere) = 1;
   });
   group.wait();
   return 0;
@@ -343,7 +344,7 @@ constexpr Way kWays[] = {
     {"unlock-unlocked", unlockUnlocked},
     {"swallowed", swallowed},
     {"overflow", overflow},
-    {"null-pointer", nullPointer},
+    {"bad-pointer", badPointer},
     {"foreign-thread", foreignThread},
     {"inside-blocking-section", insideBlockingSection},
     {"wedge-startup-thread", wedgeStartupThread},
