@@ -93,7 +93,10 @@ void addCommand(const Options& options) {
   // A second ADD is bound to fail, and rolling it back could take the first one down.
   for (const KnownAttachment& known : knownAttachments(RecordStore(), cache, list.name)) {
     const bool same = known.attachment == Attachment{list.name, conf.containerId, conf.ifname};
-    if (same && known.valid()) throw CniError::internal(nameOf(conf) + " is on " + list.name + " already");
+    if (!same || !known.valid()) continue;
+    throw CniError::internal(nameOf(conf) + " is on " + list.name + " already",
+                             "fairlead del " + options.network + " --container-id " + conf.containerId +
+                                 " --ifname " + conf.ifname + "  disconnects it");
   }
   const Result result = ListRunner(list, options.cniPath, cache).add(conf);
   tellContainerId(options, conf);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "netns/error.h"
@@ -85,14 +84,14 @@ std::vector<std::string> leasedTo(const Record& record) {
   return addresses;
 }
 
-// holdersIn() are the owners of all reservations in a directory of host-local's.
-std::set<std::pair<std::string, std::string>> holdersIn(const std::string& directory) {
-  std::set<std::pair<std::string, std::string>> holders;
+// holdersIn() are the owners of all reservations in a directory of host-local's, each once.
+std::vector<IPOwner> holdersIn(const std::string& directory) {
+  std::vector<IPOwner> holders;
   for (const std::string& path : filesIn(directory, {""})) {
     if (!netns::IP::parse(std::string_view(path).substr(path.rfind('/') + 1))) continue;
     const auto content = readFile(path);
-    const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
-    if (owner) holders.emplace(owner->containerId, owner->ifname);
+    auto owner = content ? IPOwner::parse(*content) : std::nullopt;
+    if (owner && std::ranges::find(holders, *owner) == holders.end()) holders.push_back(*std::move(owner));
   }
   return holders;
 }
@@ -151,9 +150,6 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
 }
 
 std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known) {
-  const auto same = [](const Attachment& attachment, const std::string& id, const std::string& ifname) {
-    return attachment.containerId == id && (ifname.empty() || attachment.ifname == ifname);
-  };
   std::vector<Attachment> result;
   for (size_t i = 0; i < list.plugins.size(); ++i) {
     Environment env;
@@ -161,9 +157,12 @@ std::vector<Attachment> strangers(const NetworkList& list, const std::vector<Kno
     env.path = "-";  // it has to be something; nobody looks along it
     const auto directory = storeOf(makeCall(env, list.statusInput(i)));
     if (!directory) continue;
-    for (const auto& [id, ifname] : holdersIn(*directory)) {
-      const auto isThis = [&](const KnownAttachment& one) { return same(one.attachment, id, ifname); };
-      if (std::ranges::none_of(known, isThis)) result.push_back({list.name, id, ifname});
+    for (const IPOwner& owner : holdersIn(*directory)) {
+      const auto owns = [&](const KnownAttachment& one) {
+        return one.attachment.containerId == owner.containerId &&
+               (owner.ifname.empty() || one.attachment.ifname == owner.ifname);
+      };
+      if (std::ranges::none_of(known, owns)) result.push_back({list.name, owner.containerId, owner.ifname});
     }
   }
   return result;

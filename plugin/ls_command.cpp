@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kLongId = 24;  // longer ones are cut for the table, as container tools do
 constexpr size_t kShortId = 12;
+constexpr int64_t kTwoDays = 172800;  // seconds
 
 std::string shortened(const std::string& id) { return id.size() > kLongId ? id.substr(0, kShortId) : id; }
 
@@ -19,7 +20,7 @@ std::string age(int64_t seconds) {
   if (seconds < 0) return "0s";  // the clock was set back
   if (seconds < 60) return std::to_string(seconds) + "s";
   if (seconds < 3600) return std::to_string(seconds / 60) + "m";
-  if (seconds < 2 * 86400) return std::to_string(seconds / 3600) + "h";
+  if (seconds < kTwoDays) return std::to_string(seconds / 3600) + "h";
   return std::to_string(seconds / 86400) + "d";
 }
 

@@ -37,7 +37,7 @@ class TempDir {
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
   // write() makes the directories on the way, too.
   std::string write(const std::string& name, const std::string& text, mode_t mode = 0644) const {
-    const std::string file = path_ + "/" + name;
+    std::string file = path_ + "/" + name;
     std::filesystem::create_directories(std::filesystem::path(file).parent_path());
     std::ofstream(file) << text;
     ::chmod(file.c_str(), mode);
