@@ -8,8 +8,10 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "netns/link.h"
@@ -57,6 +59,12 @@ class HostTest : public testing::Test {
   std::optional<Socket> host_;
   std::vector<std::string> bridges_;
 };
+
+// closed() closes the namespace, so that whoever uses it fails.
+inline const NetNS& closed(NetNS& ns) {
+  const NetNS taken = std::move(ns);
+  return ns;  // NOLINT(bugprone-use-after-move): what has been moved from is what is wanted
+}
 
 // codeOf() is the errno of the Error that f throws, 0 when it throws none.
 template <class F>

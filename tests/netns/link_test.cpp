@@ -140,8 +140,7 @@ TEST_F(LinkTest, PeerInANamespaceThatIsGoneFails) {
   spec.name = "veth0";
   spec.peerName = "eth0";
   NetNS container = NetNS::create();
-  const NetNS stale = std::move(container);
-  spec.peerNS = &container;  // moved from: descriptor -1
+  spec.peerNS = &closed(container);
   EXPECT_NE(codeOf([&] { host().send(link::addVeth(spec)); }), 0);
   EXPECT_FALSE(link::find(host(), {.name = "veth0"}));
 }

@@ -16,6 +16,14 @@ namespace {
 
 class NetlinkTest : public HostTest {
  protected:
+  // many() is what f makes of 0, 1, ..., count - 1.
+  template <class F>
+  static std::vector<Request> many(int count, const F& f) {
+    std::vector<Request> requests;
+    requests.reserve(count);
+    for (int i = 0; i < count; ++i) requests.push_back(f(i));
+    return requests;
+  }
   // An address 10.x.y.z/32, numbered.
   static Prefix numbered(int number) {
     const auto byte = [&](int shift) { return static_cast<uint8_t>(number >> shift); };
@@ -101,8 +109,7 @@ TEST_F(NetlinkTest, SocketStaysInItsNamespaceAndTheThreadInItsOwn) {
 TEST_F(NetlinkTest, FailureIsNumberedOverAllBatches) {
   constexpr int kCount = 100;
   const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
-  std::vector<Request> requests;
-  for (int i = 0; i < kCount; ++i) requests.push_back(addr::add(bridge, numbered(i == 77 ? 7 : i)));
+  const auto requests = many(kCount, [&](int i) { return addr::add(bridge, numbered(i == 77 ? 7 : i)); });
   try {
     host().send(requests);
     FAIL() << "no error";
@@ -117,24 +124,21 @@ TEST_F(NetlinkTest, FailureIsNumberedOverAllBatches) {
 TEST_F(NetlinkTest, ThousandsOfFailuresDoNotOverrunTheQueue) {
   constexpr int kCount = 2000;
   const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
-  std::vector<Request> requests;
-  for (int i = 0; i < kCount; ++i) requests.push_back(addr::remove(bridge, numbered(i)));
+  const auto requests = many(kCount, [&](int i) { return addr::remove(bridge, numbered(i)); });
   for (const Reply& reply : host().send(requests)) EXPECT_EQ(reply.code, EADDRNOTAVAIL);
 }
 
 TEST_F(NetlinkTest, ThousandsOfLinksAreAskedForAtOnce) {
   constexpr int kCount = 1000;
   addBridge("br0");
-  std::vector<Request> requests;
-  for (int i = 0; i < kCount; ++i) requests.push_back(link::findRequest({.name = "br0"}));
+  const auto requests = many(kCount, [](int) { return link::findRequest({.name = "br0"}); });
   for (const Reply& reply : host().send(requests)) EXPECT_TRUE(link::parse(reply));
 }
 
 TEST_F(NetlinkTest, ThousandsOfRequestsMayBeSentAtOnce) {
   constexpr int kCount = 4000;
   const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
-  std::vector<Request> requests;
-  for (int i = 0; i < kCount; ++i) requests.push_back(addr::add(bridge, numbered(i)));
+  const auto requests = many(kCount, [&](int i) { return addr::add(bridge, numbered(i)); });
   EXPECT_EQ(host().send(requests).size(), static_cast<size_t>(kCount));
   EXPECT_EQ(addr::list(host(), bridge, AF_INET).size(), static_cast<size_t>(kCount));
 }
@@ -143,8 +147,7 @@ TEST_F(NetlinkTest, DumpThatAChangeInterruptsIsRepeated) {
   // More than one datagram's worth, so that the kernel is half-way when the first object arrives.
   constexpr int kCount = 2000;
   const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
-  std::vector<Request> requests;
-  for (int i = 0; i < kCount; ++i) requests.push_back(addr::add(bridge, numbered(i)));
+  const auto requests = many(kCount, [&](int i) { return addr::add(bridge, numbered(i)); });
   host().send(requests);
 
   Message message(RTM_GETADDR, NLM_F_DUMP);
@@ -169,8 +172,7 @@ TEST_F(NetlinkTest, DumpThatAChangeInterruptsIsRepeated) {
 TEST_F(NetlinkTest, DumpOfANamespaceThatNeverRestsIsAnError) {
   constexpr int kCount = 2000;
   const LinkRef bridge{.name = "br0", .index = addBridge("br0")};
-  std::vector<Request> requests;
-  for (int i = 0; i < kCount; ++i) requests.push_back(addr::add(bridge, numbered(i)));
+  const auto requests = many(kCount, [&](int i) { return addr::add(bridge, numbered(i)); });
   host().send(requests);
 
   Message message(RTM_GETADDR, NLM_F_DUMP);

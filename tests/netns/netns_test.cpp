@@ -239,10 +239,9 @@ TEST_F(NetNSTest, VisitsNest) {
 
 TEST_F(NetNSTest, EnteringWhatCannotBeEnteredChangesNothing) {
   NetNS container = NetNS::create();
-  const NetNS moved = std::move(container);
   const auto home = NetNS::current().identity();
   bool ran = false;
-  EXPECT_EQ(codeOf([&] { doInNetNS(container, [&] { ran = true; }); }), EBADF);
+  EXPECT_EQ(codeOf([&] { doInNetNS(closed(container), [&] { ran = true; }); }), EBADF);
   EXPECT_FALSE(ran);
   EXPECT_EQ(NetNS::current().identity(), home);
 }

@@ -163,17 +163,21 @@ TEST_F(RouteTest, IPv4GoesByWayOfAnIPv6Neighbour) {
 TEST_F(RouteTest, SecondGatewayIsAcceptedAndBothAreListed) {
   socket_->send(addr::add(eth0_, prefix("10.1.2.3/24")));
   socket_->send(addr::add(eth0_, prefix("fd00::3/64")));
-  for (const auto& [dst, one, two] :
-       {std::tuple("10.7.0.0/16", "10.1.2.1", "10.1.2.2"), std::tuple("fd07::/64", "fd00::1", "fd00::2")}) {
-    socket_->send(route::add(routeTo(dst, ip(one))));
-    socket_->send(route::add(routeTo(dst, ip(two))));
-    EXPECT_EQ(codeOf([&] { socket_->send(route::add(routeTo(dst, ip(one)))); }), EEXIST) << dst;
+  struct Case {
+    int family;
+    const char *dst, *one, *two;
+  };
+  for (const Case& each : {Case{AF_INET, "10.7.0.0/16", "10.1.2.1", "10.1.2.2"},
+                           Case{AF_INET6, "fd07::/64", "fd00::1", "fd00::2"}}) {
+    socket_->send(route::add(routeTo(each.dst, ip(each.one))));
+    socket_->send(route::add(routeTo(each.dst, ip(each.two))));
+    EXPECT_EQ(codeOf([&] { socket_->send(route::add(routeTo(each.dst, ip(each.one)))); }), EEXIST)
+        << each.dst;
     std::vector<IP> gateways;
-    for (const Route& route :
-         route::list(*socket_, prefix(dst).ip.isV4() ? AF_INET : AF_INET6, eth0_.index, 0))
-      if (route.dst == prefix(dst)) gateways.push_back(route.gateway.value());
+    for (const Route& route : route::list(*socket_, each.family, eth0_.index, 0))
+      if (route.dst == prefix(each.dst)) gateways.push_back(route.gateway.value());
     std::ranges::sort(gateways);
-    EXPECT_EQ(gateways, (std::vector{ip(one), ip(two)})) << dst;
+    EXPECT_EQ(gateways, (std::vector{ip(each.one), ip(each.two)})) << each.dst;
   }
 }
 
