@@ -26,11 +26,10 @@ std::string cleanPath(std::string_view path) {
     const std::string_view part = path.substr(0, end);
     path.remove_prefix(std::min(end + 1, path.size()));
     if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (!parts.empty() && parts.back() != "..") {
+    const bool up = part == "..";
+    if (up && !parts.empty() && parts.back() != "..") {
       parts.pop_back();
-    } else if (!rooted) {
+    } else if (!up || !rooted) {
       parts.push_back(part);
     }
   }
@@ -38,33 +37,38 @@ std::string cleanPath(std::string_view path) {
 }
 
 // parseRequest() reads an address that may have a prefix length, which does not matter.
-IP parseRequest(const std::string& text) {
+std::optional<IP> parseRequest(const std::string& text) {
+  if (text.find('/') == std::string::npos) return IP::parse(text);
+  const auto prefix = netns::Prefix::parse(text);
+  return prefix ? std::optional(prefix->ip) : std::nullopt;
+}
+
+IP requireRequest(const std::string& text) {
   // The reference takes "" for an address without a family.
   if (text.empty()) throw CniError::internal("cannot understand ip: IP <nil> not v4 nor v6");
-  std::optional<IP> ip;
-  if (text.find('/') == std::string::npos) {
-    ip = IP::parse(text);
-  } else if (const auto prefix = netns::Prefix::parse(text)) {
-    ip = prefix->ip;
-  }
+  const auto ip = parseRequest(text);
   if (!ip) throw CniError::internal("invalid IP address " + text);
   return *ip;
 }
 
+std::optional<IP> readArgs(const std::string& args) {
+  const auto text = CniArgs(args, {"IP"}).get("IP");
+  if (!text || text->empty()) return std::nullopt;
+  auto ip = parseRequest(*text);
+  if (ip) return ip;
+  throw CniError::internal("ARGS: error parsing value of pair " + quoted("IP=" + *text) +
+                           ": invalid IP address " + *text);
+}
+
+// readRequests() adds up what was asked for in three places.
 std::vector<IP> readRequests(const Call& call, const Fields& conf) {
   std::vector<IP> requested;
-  const auto want = [&](const std::string& text) {
-    const IP ip = parseRequest(text);
+  const auto want = [&](const IP& ip) {
     if (std::ranges::find(requested, ip) == requested.end()) requested.push_back(ip);
   };
-  if (const auto text = CniArgs(call.env.args, {"IP"}).get("IP"); text && !text->empty()) try {
-      want(*text);
-    } catch (const CniError& error) {
-      throw CniError::internal("ARGS: error parsing value of pair " + quoted("IP=" + *text) + ": " +
-                               error.msg());
-    }
-  for (const std::string& text : conf.object("args").object("cni").strings("ips")) want(text);
-  for (const std::string& text : conf.object("runtimeConfig").strings("ips")) want(text);
+  if (const auto ip = readArgs(call.env.args)) want(*ip);
+  for (const std::string& text : conf.object("args").object("cni").strings("ips")) want(requireRequest(text));
+  for (const std::string& text : conf.object("runtimeConfig").strings("ips")) want(requireRequest(text));
   return requested;
 }
 
@@ -90,14 +94,19 @@ std::vector<SetSpec> readAllSets(const Fields& conf, const Fields& ipam) {
   return sets;
 }
 
+RangeSet makeSet(const SetSpec& spec, size_t index) {
+  try {
+    return RangeSet(spec);
+  } catch (const CniError& error) {
+    throw CniError::internal("invalid range set " + std::to_string(index) + ": " + error.msg());
+  }
+}
+
 std::vector<RangeSet> validated(const std::vector<SetSpec>& specs, const Fields& conf) {
   if (specs.empty()) throw CniError::internal("no IP ranges specified");
   std::vector<RangeSet> sets;
-  for (const SetSpec& spec : specs) try {
-      sets.emplace_back(spec);
-    } catch (const CniError& error) {
-      throw CniError::internal("invalid range set " + std::to_string(sets.size()) + ": " + error.msg());
-    }
+  sets.reserve(specs.size());
+  for (const SetSpec& spec : specs) sets.push_back(makeSet(spec, sets.size()));
 
   const auto v4 = std::ranges::count_if(sets, &RangeSet::isV4);
   const std::string version = conf.string("cniVersion");

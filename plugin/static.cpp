@@ -63,12 +63,12 @@ std::vector<IPConfig> readArgs(const std::string& text) {
 
 // readRequests() reads a capability's or the args' list of addresses.
 std::vector<IPConfig> readRequests(const std::vector<std::string>& texts) {
-  std::vector<IPConfig> ips;
-  for (const std::string& text : texts) {
-    ips.push_back({.interface = std::nullopt,
-                   .address = parsePrefix(text, "an entry in the 'ips' field is NOT in CIDR notation"),
-                   .gateway = std::nullopt});
-  }
+  std::vector<IPConfig> ips(texts.size());
+  std::ranges::transform(texts, ips.begin(), [](const std::string& text) {
+    return IPConfig{.interface = std::nullopt,
+                    .address = parsePrefix(text, "an entry in the 'ips' field is NOT in CIDR notation"),
+                    .gateway = std::nullopt};
+  });
   return ips;
 }
 
@@ -95,16 +95,17 @@ std::vector<IPConfig> chooseAddresses(const Call& call, const Fields& top, const
   const std::vector<std::string> capability = top.object("runtimeConfig").strings("ips");
   const std::vector<std::string> args = top.object("args").object("cni").strings("ips");
   const std::vector<IPConfig> named = readArgs(call.env.args);
-  const std::vector<IPConfig> byArgs = readRequests(args);
+  std::vector<IPConfig> byArgs = readRequests(args);
   if (!capability.empty()) return readRequests(capability);
   if (!args.empty()) return byArgs;
 
-  std::vector<IPConfig> ips;
-  for (const auto& [address, gateway] : configured) {
-    ips.push_back({.interface = std::nullopt,
-                   .address = parsePrefix(address, "the 'address' field is expected to be in CIDR notation"),
-                   .gateway = gateway});
-  }
+  std::vector<IPConfig> ips(configured.size());
+  std::ranges::transform(configured, ips.begin(), [](const Configured& entry) {
+    return IPConfig{
+        .interface = std::nullopt,
+        .address = parsePrefix(entry.address, "the 'address' field is expected to be in CIDR notation"),
+        .gateway = entry.gateway};
+  });
   ips.insert(ips.end(), named.begin(), named.end());
   return ips;
 }

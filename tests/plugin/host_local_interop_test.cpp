@@ -187,6 +187,7 @@ TEST_F(HostLocalInteropTest, GivesEveryAddressOnceToWhoeverAsksAtTheSameTime) {
     const Json conf = net();
     const auto binary = [&](int i) { return mixed && i % 2 == 1 ? kTheirs : kOurs; };
     std::vector<pid_t> children;
+    children.reserve(16);
     for (int i = 0; i < 16; ++i) children.push_back(start(binary(i), conf, {.id = "c" + std::to_string(i)}));
     std::set<std::string> given;
     int refused = 0;

@@ -1,7 +1,6 @@
-// The plugin host-local on disks that are full or read-only, and killed at every system call. Needs root: for
-// a mount namespace to throw away, and for strace.
+// The plugin host-local on disks that are full or read-only, and killed at every system call. What it mounts
+// is in the test program's own mount namespace.
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,8 +21,6 @@ class HostLocalRootTest : public IpamTest {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root to mount";
-    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     fs::create_directories(data());
   }
   void TearDown() override { ::umount2(data().c_str(), MNT_DETACH); }
@@ -38,7 +35,7 @@ class HostLocalRootTest : public IpamTest {
   Json net() const { return conf("host-local", {{"subnet", "10.1.2.0/24"}}); }
   // traced() is a program that calls the plugin under strace with these words.
   std::string traced(const std::string& words) const {
-    const std::string path = root() + "/traced";
+    std::string path = root() + "/traced";
     std::ofstream(path) << "#!/bin/sh\nexec strace -o /dev/null " << words << " " << kOurs << "\n";
     ::chmod(path.c_str(), 0700);
     return path;
@@ -50,7 +47,7 @@ class FullDisk : public HostLocalRootTest {
   // fillUp() adds until that fails, and returns the failure.
   Reply fillUp() {
     for (;; ++added_) {
-      const Reply reply = ours(net(), {.id = "c" + std::to_string(added_)});
+      Reply reply = ours(net(), {.id = "c" + std::to_string(added_)});
       if (reply.status != 0) return reply;
       if (added_ > 200) throw std::runtime_error("the disk does not fill up");
     }
@@ -119,11 +116,13 @@ class KilledEverywhere : public HostLocalRootTest, public testing::WithParamInte
     const std::string verb = GetParam();
     for (int count = 1;; ++count) {
       ASSERT_LT(count, 30) << "more of " << name << " than there should be";
-      const std::string where = verb + " at " + name + " " + std::to_string(count);
+      const std::string number = std::to_string(count);
+      std::string where = verb;
+      where.append(" at ").append(name).append(" ").append(number);
+      std::string words = "-e trace=";
+      words.append(name).append(" -e inject=").append(name).append(":signal=KILL:when=").append(number);
       if (verb == "DEL") ours(net(), {});
-      const Reply reply = theirs(
-          traced("-e trace=" + name + " -e inject=" + name + ":signal=KILL:when=" + std::to_string(count)),
-          net(), {.verb = verb});
+      const Reply reply = theirs(traced(words), net(), {.verb = verb});
       for (const auto& [file, content] : reservations())
         EXPECT_TRUE(content.ends_with("\r\neth0")) << where << file;
       EXPECT_EQ(ours(net(), {.verb = "DEL"}).status, 0) << where;

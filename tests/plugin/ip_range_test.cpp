@@ -183,7 +183,7 @@ Seen expected(const RangeSet& set, const std::optional<IP>& last) {
     }
   }
   const auto at = std::ranges::find_if(ring, [&](const auto& entry) { return entry.first == last; });
-  if (at != ring.end()) std::ranges::rotate(ring, at + 1);
+  if (at != ring.end()) std::rotate(ring.begin(), at + 1, ring.end());
   Seen seen;
   for (const auto& [ip, isGateway] : ring) {
     if (!isGateway) seen.push_back(ip.str());

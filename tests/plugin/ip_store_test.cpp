@@ -31,6 +31,7 @@ IP numbered(int number) { return ip("10.0.0." + std::to_string(number)); }
 
 std::vector<std::string> textOf(const std::vector<IP>& ips) {
   std::vector<std::string> text;
+  text.reserve(ips.size());
   for (const IP& ip : ips) text.push_back(ip.str());
   std::ranges::sort(text);
   return text;

@@ -124,6 +124,7 @@ pid_t IpamTest::start(const std::string& path, const Json& conf, const Asked& as
 
   std::vector<std::string> text = textOf(environmentOf(asked));
   std::vector<char*> env;
+  env.reserve(text.size() + 1);
   for (std::string& variable : text) env.push_back(variable.data());
   env.push_back(nullptr);
   std::string name = path;
