@@ -1,9 +1,9 @@
-// The reservations of one network's addresses, on disk, in the layout of the reference host-local plugin,
-// which may use the same directory at the same time.
+// The reservations of one network's addresses in DATADIR/NETWORK, in the layout of the reference host-local
+// plugin, which may use the same directory at the same time.
 //
-//   DATADIR/NETWORK/lock                flock(2)ed by whoever works in the directory, always empty, never
-//   removed DATADIR/NETWORK/10.1.2.3            a reservation: "<container id>\r\n<ifname>"; just the id in
-//   very old ones DATADIR/NETWORK/last_reserved_ip.0  the address that range set 0 gave out last
+//   lock                flock(2)ed by whoever works in the directory; always empty, never removed
+//   10.1.2.3            a reservation: "<container id>\r\n<ifname>", in very old ones just the id
+//   last_reserved_ip.0  the address that range set 0 gave out last
 //
 // The name of a file is what reserves the address; its content says for whom. Anything else in the directory
 // is left alone, and nothing outside of it is touched: links are not followed, and only regular files are
