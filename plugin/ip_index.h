@@ -6,8 +6,11 @@
 // modification time to a moment in the past and notes that time in the index. Every later change makes the
 // kernel set a present time, so equal times mean an unchanged directory; anything else, and the directory is
 // read again. (Comparing times that the kernel sets would not do: two changes within one tick of its clock,
-// up to 10 ms, look the same.) Losing the index costs that one reading. It does not notice when a file's
-// content is edited in place: who finds an entry has to look at the file.
+// up to 10 ms, look the same.) Losing the index costs that one reading.
+//
+// What it does not notice: a file's content that is edited in place, so who finds an entry has to look at the
+// file; and what somebody who does not take the lock does in the very moment of saving, so who finds no free
+// address has to read the directory before giving up.
 //
 // The file is RUNDIR/.ipam-DEV-INO, named after the directory's identity. Small directories have none:
 // reading a few files is cheaper. All functions must be called while the directory's lock is held.
