@@ -122,8 +122,8 @@ void checkCommand(const Options& options) {
 void delCommand(const Options& options) {
   if (options.netns.empty() && options.containerId.empty())
     throw UsageError("--netns or --container-id is required");
-  const NetworkList list = NetworkList::load(options.network, options.netDir);
   const ResultCache cache(options.cacheDir);
+  const NetworkList list = rememberedNetwork(options.network, options.netDir, cache);
   RuntimeConf conf{.containerId = options.containerId,
                    .netns = options.netns.empty() ? "" : netns::NetNS::resolve(options.netns),
                    .ifname = options.ifname,

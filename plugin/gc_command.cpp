@@ -94,12 +94,12 @@ void tellOf(const std::vector<Attachment>& unknown) {
 }  // namespace
 
 void gcCommand(const Options& options) {
-  const NetworkList list = NetworkList::load(options.network, options.netDir);
+  const ResultCache cache(options.cacheDir);
+  const NetworkList list = rememberedNetwork(options.network, options.netDir, cache);
   std::set<Attachment> valid = named(options, list.name);
   if (list.disableGC)
     throw CniError(Code::InvalidConfig, list.file + ": disableGC: true: nothing may be collected");
   const RecordStore records;
-  const ResultCache cache(options.cacheDir);
   const auto known = knownAttachments(records, cache, list.name);
   std::vector<KnownAttachment> kept;
   std::vector<KnownAttachment> stale;

@@ -1,6 +1,7 @@
 #include "plugin/known.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <map>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "plugin/ip_store.h"
 #include "plugin/names.h"
 #include "plugin/skel.h"
+#include "plugin/table.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -166,6 +168,22 @@ std::vector<Attachment> strangers(const NetworkList& list, const std::vector<Kno
     }
   }
   return result;
+}
+
+NetworkList rememberedNetwork(const std::string& network, const std::string& netDir,
+                              const ResultCache& cache) {
+  try {
+    return NetworkList::load(network, netDir);
+  } catch (const ConfigError& error) {
+    const auto cached = asFile(network) ? std::vector<CachedAttachment>{} : cache.list(network);
+    if (cached.empty()) throw;
+    // Below netDir, where a network's drop-ins would be looked for.
+    NetworkList list = NetworkList::parse(cached.front().config, netDir + "/" + network + " (cached)");
+    if (list.name != network) throw;
+    std::fprintf(stderr, "%s\ntaken from the cache: %s as it was when a container was connected\n",
+                 printable(error.what()).c_str(), network.c_str());
+    return list;
+  }
 }
 
 std::string containerIdOf(const netns::NetNS& ns) {

@@ -52,6 +52,12 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
 // another runtime's with a cache of its own, or what is left of one whose cache is lost. They may be running.
 std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known);
 
+// rememberedNetwork() loads a network as NetworkList::load() does. One that is configured no more is taken
+// from the cache, as it was when a container was connected, so that the container can be disconnected: said
+// on standard error.
+NetworkList rememberedNetwork(const std::string& network, const std::string& netDir,
+                              const ResultCache& cache);
+
 // containerIdOf() is what a container is called when nobody says: "netns-" and the inode number of its
 // namespace.
 std::string containerIdOf(const netns::NetNS& ns);

@@ -279,6 +279,20 @@ TEST_F(CliScriptTest, DelOfAnUnknownNamespaceThatIsGoneHasNothingToDo) {
   EXPECT_EQ(calls(), Strings{});
 }
 
+TEST_F(CliScriptTest, DelOfANetworkThatIsConfiguredNoMoreGoesByTheCache) {
+  ASSERT_EQ(add().status, 0);
+  std::filesystem::remove(fairlead.dir / "net.d/10-n.conflist");
+  const Output other = fairlead("del", {"other", "--container-id", "c1"});
+  EXPECT_EQ(other.status, 1);
+  log();
+  const Output del = fairlead("del", {"n", "--container-id", "c1"});
+  EXPECT_EQ(del.status, 0) << del.err;
+  EXPECT_TRUE(has(del.err, "taken from the cache")) << del.err;
+  EXPECT_EQ(calls(), (Strings{"second DEL", "first DEL"}));
+  EXPECT_EQ(fairlead("del", {"n", "--container-id", "c1"}).status, 1)
+      << "nothing knows of the network any more";
+}
+
 TEST_F(CliScriptTest, DelGoesOnAfterAFailureAndReportsAll) {
   ASSERT_EQ(add().status, 0);
   log();
