@@ -96,8 +96,8 @@ class Transaction {
 
 // ---- looking -----------------------------------------------------------------------------------
 
-// hasChain() asks for one chain, hasElement() for one element with the chain its verdict goes to: O(1), no
-// dump.
+// Each asks for one thing and costs the same with any number of others: no dump. findElement() is the chain
+// that the element's verdict goes to; nullopt when there is no such element, map or table.
 bool hasTable(Socket& socket, const Table& table);
 bool hasChain(Socket& socket, const Table& table, const std::string& chain);
 std::optional<std::string> findElement(Socket& socket, const Table& table, const std::string& map,
