@@ -16,6 +16,7 @@
 #include "runtime/lock.h"
 #include "runtime/note.h"
 #include "runtime/runq.h"
+#include "runtime/spin.h"
 
 namespace fairlead::runtime {
 
@@ -45,7 +46,8 @@ struct M {
   bool exiting = false;   // its goroutine ended locked: the thread ends
   bool hasg0 = false;     // false only for m0 until it needs one
   uint32_t syscallDepth = 0;
-  Note note;  // sleeps here when idle and when its locked goroutine cannot run
+  SpinBudget search;  // how long to look for work before giving up the P
+  Note note;          // sleeps here when idle and when its locked goroutine cannot run
   std::atomic<G*> lockedg{nullptr};
   std::atomic<uint32_t> lockedExt{
       0};  // lockOSThread calls not yet undone; stays non-zero until the thread is gone
@@ -91,14 +93,16 @@ struct Sched {
   Lock lock;
   M* midle = nullptr;  // last in, first out: the warmest thread first
   int nmidle = 0;
-  int nmidlelocked = 0;  // Ms whose locked goroutine waits; may be -1 for a moment when the waker is quicker
-  int mcount = 1;        // Ms that can run goroutines, also those being started
+  int mcount = 1;  // Ms that can run goroutines, also those being started
   M* mfree = nullptr;
   P* pidle = nullptr;  // last in, first out
   G* gfree = nullptr;
   uint32_t gfreeCount = 0;
   GQueue runq;
 
+  // Ms whose locked goroutine waits. Added to under lock; taken from by the waker, which runs, so that
+  // checkdead cannot be misled. May be -1 for a moment, when the waker is quicker.
+  std::atomic<int> nmidlelocked{0};
   std::atomic<uint32_t> npidle{0};     // written under lock
   std::atomic<uint32_t> runqsize{0};   // written under lock
   std::atomic<int32_t> nmspinning{0};  // see the protocol in sched.cpp
@@ -160,6 +164,7 @@ void ensureg0(M* m);
 
 // ---- lockthread.cpp
 void stoplockedm(M* m);
+void runLocked(G* gp, P* p);
 void startlockedm(M* m, G* gp);
 bool handToLocked(G* gp);
 void newThreadFromTemplate(ThreadRequest& request);

@@ -113,11 +113,16 @@ void stopm(M* m) {
   acquirep(m, std::exchange(m->nextp, nullptr));
 }
 
-// handoffp() finds a use for the P of an M that is about to block. While somebody spins, that one will find
-// the work: starting another thread for it would make three of two.
+// handoffp() finds a use for the P of an M that is about to block. Its first goroutine runs next, on its own
+// thread when it has one. While somebody spins, that one will find the work: starting another thread for it
+// would make three of two.
 void handoffp(P* p) {
-  if (!p->runq.empty() && sched.nmspinning.load(std::memory_order_relaxed) == 0)
-    return startm(p, false, nullptr);
+  if (sched.nmspinning.load(std::memory_order_relaxed) == 0) {
+    G* gp = p->runq.getNext();
+    if (gp == nullptr) gp = p->runq.get();
+    if (gp != nullptr && gp->lockedm.load(std::memory_order_relaxed) != nullptr) return runLocked(gp, p);
+    if (gp != nullptr) return startm(p, false, gp);
+  }
   GQueue work;
   p->runq.drainTo(work);
   globrunqputBatch(work);
@@ -148,7 +153,7 @@ void wakep() {
 
 // checkdead() ends the program when no M runs or ever will. Called whenever one more has gone to sleep.
 void checkdead() {
-  const int running = sched.mcount - sched.nmidle - sched.nmidlelocked;
+  const int running = sched.mcount - sched.nmidle - sched.nmidlelocked.load(std::memory_order_relaxed);
   if (running > 0 || timers.pending()) return;
   if (running < 0) fatal("checkdead: inconsistent counts");
   if (numGoroutine() == 0) fatalDeadlock("no goroutines (main called runtime.Goexit) - deadlock!");

@@ -101,7 +101,7 @@ void stoplockedm(M* m) {
   }
   if (m->p != nullptr) handoffp(releasep(m));
   sched.lock.lock();
-  ++sched.nmidlelocked;
+  sched.nmidlelocked.fetch_add(1, std::memory_order_relaxed);
   checkdead();
   sched.lock.unlock();
   m->note.sleep();
@@ -110,15 +110,18 @@ void stoplockedm(M* m) {
   resume(m, gp, false);
 }
 
+// runLocked() wakes the thread of gp with `p`.
+void runLocked(G* gp, P* p) {
+  M* locked = gp->lockedm.load(std::memory_order_relaxed);
+  sched.nmidlelocked.fetch_sub(1, std::memory_order_relaxed);
+  locked->nextp = p;
+  if (!locked->note.wake()) fatal("runLocked: m has p");
+}
+
 // startlockedm() gives m's P to the thread of gp, which m picked from a queue but must not run.
 void startlockedm(M* m, G* gp) {
-  M* locked = gp->lockedm.load(std::memory_order_relaxed);
-  if (locked == m) fatal("startlockedm: locked to me");
-  sched.lock.lock();
-  --sched.nmidlelocked;
-  sched.lock.unlock();
-  locked->nextp = releasep(m);
-  if (!locked->note.wake()) fatal("startlockedm: m has p");
+  if (gp->lockedm.load(std::memory_order_relaxed) == m) fatal("startlockedm: locked to me");
+  runLocked(gp, releasep(m));
 }
 
 // handToLocked() wakes the thread of gp with an idle P. Returns false when there is none.
@@ -126,12 +129,9 @@ bool handToLocked(G* gp) {
   if (sched.npidle.load(std::memory_order_relaxed) == 0) return false;
   sched.lock.lock();
   P* p = pidleget();
-  if (p != nullptr) --sched.nmidlelocked;
   sched.lock.unlock();
   if (p == nullptr) return false;
-  M* locked = gp->lockedm.load(std::memory_order_relaxed);
-  locked->nextp = p;
-  if (!locked->note.wake()) fatal("handToLocked: m has p");
+  runLocked(gp, p);
   return true;
 }
 

@@ -138,7 +138,7 @@ void schedinit() {
     sched.nprocs = n;
   }
   for (uint32_t i = 0; i < n; ++i) sched.allp[i]->random = 0x9E3779B9U * (i + 1);
-  Note::allowSpinning(cpusAllowed() > 1);
+  SpinBudget::allow(cpusAllowed() > 1);
   installFaultHandler();
   m0.altStack = installAltStack();
   sched.multi.store(true, std::memory_order_release);

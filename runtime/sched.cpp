@@ -118,6 +118,16 @@ G* stealWork(P* p) {
   return nullptr;
 }
 
+// queuedWorkExists() is workExists() but for runnext slots: mostly their Ps come to them before a thief gets
+// there.
+bool queuedWorkExists() {
+  if (sched.runqsize.load(std::memory_order_relaxed) != 0) return true;
+  for (uint32_t i = 0; i < sched.nprocs; ++i) {
+    if (!sched.allp[i]->runq.ringEmpty()) return true;
+  }
+  return false;
+}
+
 void becomeSpinning(M* m) {
   m->spinning = true;
   sched.nmspinning.fetch_add(1, std::memory_order_seq_cst);
@@ -157,6 +167,7 @@ void findIdle(M* m) {
     wakeSysmonIfNeeded();  // all Ps may be blocked in the kernel, and nobody there to run the timer
   }
   stopm(m);
+  m->search.slept();
 }
 
 Picked findRunnable(M* m) {
@@ -177,6 +188,7 @@ Picked findRunnable(M* m) {
       if (!m->spinning && 2 * sched.nmspinning.load(std::memory_order_relaxed) < busy) becomeSpinning(m);
       if (m->spinning) {
         if (G* gp = stealWork(p)) return {gp, false};
+        if (m->search.spin(queuedWorkExists)) continue;
       }
     }
     findIdle(m);

@@ -18,6 +18,7 @@ namespace {
 // Linux 6.13; not yet in libc's headers. Puts a marker in the page table in place of a mapping of its own:
 // two mappings per stack would meet vm.max_map_count at 32,000 goroutines.
 constexpr int kMadvGuardInstall = 102;
+constexpr uint32_t kMostProtected = 16'000;  // two mappings each: half of vm.max_map_count
 constexpr uint32_t kStacksPerSlab = 64;
 constexpr size_t kSlabSize = kStacksPerSlab * kStackSize;
 constexpr size_t kAltStackSize = 32UL * 1024;
@@ -34,6 +35,7 @@ struct Slabs {
   Lock lock;                          // guards taking a stack
   std::atomic<Slab*> first{nullptr};  // newest first; readers walk it without the lock
   bool noMarkers = false;             // the kernel has no guard markers: protect pages instead
+  uint32_t pagesProtected = 0;
 };
 
 constinit Slabs slabs;
@@ -55,14 +57,18 @@ Slab* newSlab() {
   return slab;
 }
 
+// guard() makes the lowest pages of a stack inaccessible. Where that takes a mapping of its own, only the
+// first so many stacks get one: a program of more goroutines is better off without guards than without memory
+// maps.
 void guard(char* base) {
 #if !defined(__SANITIZE_ADDRESS__)  // LeakSanitizer reads what /proc/self/maps calls readable
   if (!slabs.noMarkers && madvise(base, kGuardSize, kMadvGuardInstall) == 0) return;
   slabs.noMarkers = true;
 #endif
-  if (mprotect(base, kGuardSize, PROT_NONE) != 0) {
-    fatal("out of memory", "runtime: cannot protect a goroutine stack (vm.max_map_count reached?)\n");
-  }
+  if (slabs.pagesProtected == kMostProtected) return;
+  if (mprotect(base, kGuardSize, PROT_NONE) != 0)
+    fatal("out of memory", "runtime: cannot protect a goroutine stack\n");
+  ++slabs.pagesProtected;
 }
 
 void onFault(int signal, siginfo_t* info, void*) {

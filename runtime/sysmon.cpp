@@ -25,6 +25,14 @@ bool workWithoutP() {
   return sched.npidle.load(std::memory_order_seq_cst) == 0 && (workExists() || timers.pending());
 }
 
+// countAsM() keeps checkdead from taking the moment for the end in which we hold a P and no M runs.
+void countAsM(int change) {
+  sched.lock.lock();
+  sched.mcount += change;
+  if (change < 0) checkdead();
+  sched.lock.unlock();
+}
+
 // retake() takes each P that is still in the section it was in at the last look.
 bool retake() {
   bool any = false;
@@ -36,11 +44,14 @@ bool retake() {
       p->sysmontick = tick;
       continue;
     }
+    countAsM(1);
     PStatus blocked = PStatus::Syscall;
-    if (!p->status.compare_exchange_strong(blocked, PStatus::Running, std::memory_order_acq_rel)) continue;
-    p->syscalltick.store(tick + 1, std::memory_order_relaxed);
-    handoffp(p);
-    any = true;
+    if (p->status.compare_exchange_strong(blocked, PStatus::Running, std::memory_order_acq_rel)) {
+      p->syscalltick.store(tick + 1, std::memory_order_relaxed);
+      handoffp(p);
+      any = true;
+    }
+    countAsM(-1);
   }
   return any;
 }

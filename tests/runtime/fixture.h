@@ -9,6 +9,13 @@
 
 namespace fairlead::runtime {
 
+// kMany is "many goroutines at once"; ThreadSanitizer dies of 8,000.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr int kMany = 500;
+#else
+inline constexpr int kMany = 5000;
+#endif
+
 // eventually() looks at `condition` until it holds, and gives up after ten seconds. For what the kernel does
 // in its own time and tells nobody, such as the end of a thread.
 bool eventually(const std::function<bool()>& condition);

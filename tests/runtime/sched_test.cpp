@@ -26,7 +26,7 @@ TEST_F(SchedTest, MainIsGoroutineOneAndTheOnlyOne) {
 
 TEST_F(SchedTest, GoroutineNumbersAreUnique) {
   constexpr int kSpawners = 8;
-  constexpr int kEach = 2000;
+  constexpr int kEach = kMany / kSpawners;
   const Chan<uint64_t> ids(64);
   WaitGroup spawners;
   for (int i = 0; i < kSpawners; ++i) {
@@ -179,7 +179,6 @@ TEST_F(SchedTest, AllPsRunAtTheSameTime) {
 }
 
 TEST_F(SchedTest, EveryGoroutineOfManyRunsOnce) {
-  constexpr int kMany = 5000;
   std::vector<std::atomic<int>> runs(kMany);
   WaitGroup group;
   for (auto& count : runs) group.go([&count] { ++count; });
@@ -194,7 +193,7 @@ int sumOfLeaves(int depth) {
   return *sums.receive() + *sums.receive();
 }
 
-TEST_F(SchedTest, ATreeOfGoroutinesAddsUp) { EXPECT_EQ(sumOfLeaves(10), 1024); }
+TEST_F(SchedTest, ATreeOfGoroutinesAddsUp) { EXPECT_EQ(sumOfLeaves(8), 256); }
 
 TEST_F(SchedTest, GoexitUnwindsTheGoroutineAndEndsIt) {
   std::vector<int> steps;

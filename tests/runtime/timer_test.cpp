@@ -51,18 +51,17 @@ TEST_F(TimerTest, SleepersWakeInTheOrderOfTheirTimes) {
 }
 
 TEST_F(TimerTest, ThousandsSleepOnAHandfulOfThreads) {
-  constexpr int kSleepers = 3000;
   const size_t before = osThreads().size();
   std::atomic<int> woken{0};
   WaitGroup group;
-  for (int i = 0; i < kSleepers; ++i) {
+  for (int i = 0; i < kMany; ++i) {
     group.go([&woken, i] {
       sleep(std::chrono::microseconds(1000 + i % 1000));
       ++woken;
     });
   }
   group.wait();
-  EXPECT_EQ(woken, kSleepers);
+  EXPECT_EQ(woken, kMany);
   // One M for each P, one more that keeps the timers while the others run, sysmon.
   EXPECT_LE(osThreads().size(), before + static_cast<size_t>(maxProcs()) + 2);
 }
