@@ -51,8 +51,8 @@ struct NetworkList {
   // version, the result so far, and those of the `capabilityArgs` (an object) that it asks for. Compact, keys
   // sorted.
   std::string input(size_t index, const Result* prevResult, const Json& capabilityArgs) const;
-  // statusInput() and gcInput() are the same for the verbs that concern no container. GC's version is at least 1.1.0,
-  // which has it: an older list says what results look like, and GC has none.
+  // statusInput() and gcInput() are the same for the verbs that concern no container. GC's version is at
+  // least 1.1.0, which has it: an older list says what results look like, and GC has none.
   std::string statusInput(size_t index) const;
   std::string gcInput(size_t index, const std::vector<Attachment>& valid) const;
 };

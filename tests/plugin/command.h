@@ -73,6 +73,7 @@ inline Output run(const std::vector<std::string>& argv, const std::vector<std::s
   variables.push_back(std::string("PATH=") + (path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin"));
   const auto pointers = [](std::vector<std::string>& strings) {
     std::vector<char*> list;
+    list.reserve(strings.size() + 1);
     for (std::string& string : strings) list.push_back(string.data());
     list.push_back(nullptr);
     return list;
