@@ -37,7 +37,8 @@ Request arpNotify(const std::string& ifname) {
 
 }  // namespace
 
-void announce(const NetNS& ns, const std::string& ifname, const Mac& mac, std::span<const IP> addresses) {
+void announce(Socket& socket, const NetNS& ns, const std::string& ifname, const Mac& mac,
+              std::span<const IP> addresses) {
   std::vector<Request> requests;
   if (std::ranges::any_of(addresses, [](const IP& ip) { return ip.isV4(); }))
     requests.push_back(arpNotify(ifname));
@@ -46,7 +47,7 @@ void announce(const NetNS& ns, const std::string& ifname, const Mac& mac, std::s
     sysctl::set(ns, std::span(&notify, 1));
   }
   requests.push_back(link::set({.name = ifname}, {.mac = mac}));
-  Socket::open(ns).send(requests);
+  socket.send(requests);
 }
 
 }  // namespace fairlead::netns

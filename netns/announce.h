@@ -5,16 +5,18 @@
 #include <string>
 
 #include "netns/ip.h"
+#include "netns/netlink.h"
 #include "netns/netns.h"
 
 namespace fairlead::netns {
 
 // announce() has the kernel send a gratuitous ARP (IPv4, RFC 5227 section 3) or an unsolicited neighbour
 // advertisement with the override flag (IPv6, RFC 4861 section 7.2.6) for each address of the link `ifname`
-// in `ns`; tentative ones are left out. `addresses` tells which families are worth it, `mac` is the address
-// that the link has. The link must be up, and its other end a bridge port that forwards (link::waitUp), or
-// the frames are lost without an error. The link keeps arp_notify and ndisc_notify switched on. The calling
-// goroutine must be locked to its thread.
-void announce(const NetNS& ns, const std::string& ifname, const Mac& mac, std::span<const IP> addresses);
+// in `ns`, where `socket` is; tentative ones are left out. `addresses` tells which families are worth it,
+// `mac` is the address that the link has. The link must be up, and its other end a bridge port that forwards
+// (link::waitUp), or the frames are lost without an error. The link keeps arp_notify and ndisc_notify
+// switched on. The calling goroutine must be locked to its thread.
+void announce(Socket& socket, const NetNS& ns, const std::string& ifname, const Mac& mac,
+              std::span<const IP> addresses);
 
 }  // namespace fairlead::netns

@@ -92,9 +92,6 @@ bool hasFamily(const Result& result, bool v4) {
 std::vector<netns::sysctl::Setting> settingsOf(const Wiring& wiring) {
   const std::string& ifname = wiring.attachment.ifname;
   std::vector<netns::sysctl::Setting> settings;
-  if (hasFamily(wiring.result, true)) {
-    settings.push_back({.key = "net/ipv4/conf/" + ifname + "/arp_notify", .value = "1", .optional = true});
-  }
   if (!hasFamily(wiring.result, false)) return settings;
   const std::string conf = "net/ipv6/conf/";
   const std::string dad = wiring.conf.enableDad ? "1" : "0";

@@ -184,7 +184,7 @@ class AwaitPort : public Step {
     if (!link)
       throw CniError::internal("bridge port in error state: down", spec_.hostName + " got no carrier");
     if (!spec_.addresses.empty()) {
-      netns::announce(world.containerNS(), spec_.ifname, spec_.mac, spec_.addresses);
+      netns::announce(world.container(), world.containerNS(), spec_.ifname, spec_.mac, spec_.addresses);
     }
   }
 

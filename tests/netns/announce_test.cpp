@@ -74,9 +74,9 @@ TEST_F(AnnounceTest, AnotherContainerLearnsOfEveryAddress) {
   socket.send(addr::add({.name = "eth0", .index = index}, v6));
   const Mac mac = link::find(socket, {.name = "eth0"}).value().mac;
 
-  announce(container, "eth0", mac, std::vector{v4.ip, v6.ip});
+  announce(socket, container, "eth0", mac, std::vector{v4.ip, v6.ip});
   EXPECT_TRUE(witness.seesArp(mac, v4.ip));
-  announce(container, "eth0", mac, std::vector{v4.ip, v6.ip});
+  announce(socket, container, "eth0", mac, std::vector{v4.ip, v6.ip});
   EXPECT_TRUE(witness.seesAdvertisement(mac, v6.ip));
   EXPECT_EQ(link::find(socket, {.name = "eth0"}).value().mac, mac);
 }
@@ -94,15 +94,16 @@ TEST_F(AnnounceTest, StaleNeighbourEntryIsCorrected) {
   Socket socket = Socket::open(container);
   const Mac mac = link::find(socket, {.name = "eth0"}).value().mac;
   Witness witness(other);
-  announce(container, "eth0", mac, std::vector{address.ip});
+  announce(socket, container, "eth0", mac, std::vector{address.ip});
   ASSERT_TRUE(witness.seesArp(mac, address.ip));
   EXPECT_EQ(lookIn(other, "ip -j neigh show 10.1.0.2").at(0).at("lladdr"), mac.str());
 }
 
 TEST_F(AnnounceTest, LinkThatIsNotThereIsAnError) {
   const NetNS container = NetNS::create();
+  Socket socket = Socket::open(container);
   const std::vector addresses{IP::parse("10.1.0.2").value()};
-  EXPECT_EQ(codeOf([&] { announce(container, "eth0", Mac(), addresses); }), ENODEV);
+  EXPECT_EQ(codeOf([&] { announce(socket, container, "eth0", Mac(), addresses); }), ENODEV);
 }
 
 }  // namespace
