@@ -91,12 +91,11 @@ leftByContainers() {
   } | grep .
 }
 
-# removeNetwork CONFLIST [RUN] takes away what the network's containers shared. RUN, if given, runs each command.
+# removeNetwork CONFLIST [RUN] takes away what the network's containers shared: `fairlead gc`, a function of the caller,
+# does, but for the files that host-local's contract on disk leaves. RUN, if given, runs each command.
 removeNetwork() {
-  local bridge addresses
-  bridge=$(jq -r '.plugins[0].bridge // empty' "$1")
+  local addresses
   addresses=$(jq -r '.plugins[0].ipam.dataDir // "/var/lib/cni/networks"' "$1")
-  [[ -z $bridge ]] || ${2:-} ip link delete "$bridge"
-  ! nft list table inet fairlead >/dev/null 2>&1 || ${2:-} nft delete table inet fairlead
+  ${2:-} fairlead gc "$1"
   ${2:-} rm -rf "$addresses" /var/lib/cni /run/fairlead
 }

@@ -100,5 +100,5 @@ fairlead del "$conf" --netns box --ifname "$ifname"
 fairlead del "$conf" --netns box --ifname "$ifname" || die "the second del fails"
 [[ -z $(fairlead ls --json | jq '.[]') ]] || die "attachments are left: $(fairlead ls)"
 leftByContainers "$conf" "$work/before" || die "something of a container is left"
-removeNetwork "$conf" 2>/dev/null
+removeNetwork "$conf" >/dev/null
 snapshot | diff "$work/before" - || die "something is left"
