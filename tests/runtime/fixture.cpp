@@ -42,7 +42,8 @@ void RuntimeTest::SetUp() {
 // thread.
 void RuntimeTest::TearDown() {
   EXPECT_TRUE(eventually([&] { return numGoroutine() == goroutines_; })) << numGoroutine() << " goroutines";
-  EXPECT_EQ(openFiles(), files_);
+  // Fewer is no leak: a thread of the test before may have had /proc open when this one began.
+  EXPECT_TRUE(eventually([&] { return openFiles() <= files_; })) << openFiles() << " files";
   constexpr size_t kHelpers = 4;
   EXPECT_TRUE(eventually([] {
     sched.lock.lock();

@@ -11,10 +11,11 @@ namespace fairlead::runtime {
 
 // kMany is "many goroutines at once"; ThreadSanitizer dies of 8,000.
 #if defined(__SANITIZE_THREAD__)
-inline constexpr int kMany = 500;
+inline constexpr bool kThreadSanitizer = true;
 #else
-inline constexpr int kMany = 5000;
+inline constexpr bool kThreadSanitizer = false;
 #endif
+inline constexpr int kMany = kThreadSanitizer ? 500 : 5000;
 
 // eventually() looks at `condition` until it holds, and gives up after ten seconds. For what the kernel does
 // in its own time and tells nobody, such as the end of a thread.
