@@ -65,7 +65,9 @@ TEST_F(StackTest, AHundredThousandGoroutinesNeedFewMappings) {
   const size_t with = mappings();
   release.close();
   group.wait();
-  EXPECT_LT(with - before, hasGuardMarkers() ? 1'000U : 40'000U);
+  // ThreadSanitizer maps a few pieces of its own for each goroutine.
+  const size_t limit = kThreadSanitizer ? 10UL * kVeryMany : hasGuardMarkers() ? 1'000 : 40'000;
+  EXPECT_LT(with - before, limit);
 }
 
 TEST_F(StackTest, LargeClosuresLiveOnTheStack) {
