@@ -50,10 +50,11 @@ void check(off_t result, const std::string& path, const char* call) {
 
 std::chrono::seconds timeout() {
   constexpr int kDefault = 120;
+  constexpr int kLongest = 24 * 3600;
   const char* text = std::getenv("FAIRLEAD_EXEC_TIMEOUT");
   int seconds = 0;
   if (text != nullptr) std::from_chars(text, text + std::strlen(text), seconds);
-  return std::chrono::seconds(seconds > 0 ? seconds : kDefault);
+  return std::chrono::seconds(seconds > 0 ? std::min(seconds, kLongest) : kDefault);
 }
 
 // ---- what the child gets -----------------------------------------------------------------------
@@ -209,9 +210,9 @@ class Child {
     if (::waitpid(pid, &status, WNOHANG) != 0) return status;
     ::kill(-pid, SIGKILL);
     ::kill(pid, SIGKILL);
+    // One in uninterruptible sleep does not die at once; init will reap it.
     pollfd entry{handle_.get(), POLLIN, 0};
-    ::poll(&entry, 1,
-           kKillTimeoutMs);  // a process in uninterruptible sleep does not die at once; init will reap it
+    ::poll(&entry, 1, kKillTimeoutMs);
     ::waitpid(pid, &status, WNOHANG);
     return status;
   }
@@ -266,6 +267,9 @@ pid_t spawn(const std::string& path, const Environment& env, const Spawn& how) {
 }  // namespace
 
 std::string execPlugin(const std::string& path, const Environment& env, std::string_view input) {
+  // A runtime that ignores SIGCHLD hands that down, and the kernel would reap the child without telling its
+  // status.
+  std::signal(SIGCHLD, SIG_DFL);
   Pipe out(path);
   Pipe err(path);
   int status = 0;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ranges>
 #include <set>
 #include <utility>
 
@@ -30,13 +29,13 @@ void dropRepeated(Json::object_t& members) {
   if (std::ranges::adjacent_find(keys) == keys.end()) return;
 
   std::set<std::string_view> seen;
-  std::vector<std::pair<const std::string, Json>*> kept;
-  for (auto& member : std::views::reverse(members))
-    if (seen.insert(member.first).second) kept.push_back(&member);
+  std::vector<Json::object_t::value_type*> kept;
+  for (auto member = members.rbegin(); member != members.rend(); ++member)
+    if (seen.insert(member->first).second) kept.push_back(&*member);
   Json::object_t result;
   result.reserve(kept.size());
-  for (auto* member : std::views::reverse(kept))
-    result.emplace_back(member->first, std::move(member->second));
+  for (auto member = kept.rbegin(); member != kept.rend(); ++member)
+    result.emplace_back((*member)->first, std::move((*member)->second));
   members = std::move(result);
 }
 

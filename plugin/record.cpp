@@ -199,7 +199,7 @@ Call Record::call() const {
   Call call;
   call.env = {.command = "DEL",
               .containerId = attachment.containerId,
-              .netns = netns,
+              .netns = alive() ? netns : "",  // the path may have become a later namespace's
               .ifname = attachment.ifname,
               .args = args,
               .path = path,

@@ -44,7 +44,7 @@ struct Record {
   static Record fromJson(const Json& value);
 
   // call() is the call that a runtime would make to undo this attachment: CNI_COMMAND=DEL with the recorded
-  // input.
+  // input. Its netns is empty unless the namespace is alive().
   Call call() const;
   // alive() tells whether the namespace still is the one that the attachment was made in.
   bool alive() const;

@@ -173,6 +173,19 @@ TEST_F(CliRootTest, GcOfAnEarlierNamespaceLeavesTheLaterOneOfItsNameAlone) {
   EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
 }
 
+// The same with no runtime's cache: the bridge plugin goes by its record.
+TEST_F(CliRootTest, GcByTheRecordLeavesTheLaterNamespaceOfItsNameAlone) {
+  bridge("1.1.0");
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  must({"ip", "netns", "del", "web"});
+  must({"ip", "netns", "add", "web"});
+  ASSERT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 0);
+  std::filesystem::remove_all(fairlead.dir / "cache");
+  EXPECT_TRUE(has(fairlead("gc", {"net"}).out, "net: 1 removed, 1 kept"));
+  EXPECT_EQ(addressOf("web"), "10.99.0.3");
+  EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
+}
+
 TEST_F(CliRootTest, FailedAddLeavesNothing) {
   bridge("1.1.0", R"(, {"type": "broken"})");
   fairlead.dir.write("bin/broken", "#!/bin/sh\n[ $CNI_COMMAND != ADD ] || exit 7\n", 0755);
