@@ -120,6 +120,7 @@ class Spawn {
   // start() returns 0 and sets `pid`, or an errno.
   int start(const std::string& path, const std::vector<std::string>& environment, pid_t& pid) const {
     std::vector<char*> envp;
+    envp.reserve(environment.size() + 1);
     for (const std::string& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
     envp.push_back(nullptr);
     std::array argv = {const_cast<char*>(path.c_str()), static_cast<char*>(nullptr)};

@@ -35,7 +35,7 @@ TEST(Binary, IsStatic) {
   ASSERT_TRUE(file.read(reinterpret_cast<char*>(&header), sizeof header));
   for (int i = 0; i < header.e_phnum; ++i) {
     Elf64_Phdr segment;
-    file.seekg(static_cast<std::streamoff>(header.e_phoff) + i * header.e_phentsize);
+    file.seekg(static_cast<std::streamoff>(header.e_phoff) + std::streamoff{i} * header.e_phentsize);
     ASSERT_TRUE(file.read(reinterpret_cast<char*>(&segment), sizeof segment));
     EXPECT_NE(segment.p_type, static_cast<Elf64_Word>(PT_INTERP));
   }
@@ -70,9 +70,8 @@ TEST(Binary, VersionNeedsOneThreadAndFewSystemCalls) {
 }
 
 TEST(Binary, VersionIsTheSameUnderEveryName) {
-  const std::string expected =
-      R"({"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]})"
-      "\n";
+  const std::string supported = R"(["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"])";
+  const std::string expected = R"({"cniVersion":"1.1.0","supportedVersions":)" + supported + "}\n";
   for (const auto& entry : fs::directory_iterator(FAIRLEAD_CNI_DIR)) {
     const Output out = test::run({entry.path()}, {"CNI_COMMAND=VERSION"});
     EXPECT_EQ(out.status, 0);
