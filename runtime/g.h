@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "runtime/context.h"
+#include "runtime/gobuf.h"
 
 namespace fairlead::runtime {
 
@@ -37,7 +37,7 @@ enum class WaitReason : uint8_t {
 // once it has taken it off its wait list; the one who took it off a run queue. Atomics are those that a dump
 // may read meanwhile.
 struct G {
-  Context context;
+  Gobuf gobuf;
   char* stackLow = nullptr;   // lowest usable address, above the guard; nullptr: main, on the OS stack
   char* stackHigh = nullptr;  // where the first frame may begin, below the closure and this record
   std::atomic<uint64_t> goid{0};

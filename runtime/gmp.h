@@ -35,7 +35,7 @@ using UnlockFn = void (*)(G*, void*);
 // M is an OS thread that runs goroutines. Fields are its own thread's unless they say otherwise. Records are
 // reused and never freed: a waker may still look at the note of a thread that has just gone.
 struct M {
-  Context g0;  // the scheduler loop, on the thread's own stack; m0's is elsewhere, and made on first need
+  Gobuf g0;  // the scheduler loop, on the thread's own stack; m0's is elsewhere, and made on first need
   ThreadState thread;
   G* curg = nullptr;      // the goroutine on this thread, nullptr in the scheduler loop
   P* p = nullptr;         // nullptr: idle, or inside a BlockingSection

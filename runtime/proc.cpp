@@ -92,7 +92,7 @@ void bury(G* gp, void*) {
   if (gp->lockedm.exchange(nullptr, std::memory_order_relaxed) != nullptr) m->lockedg.store(nullptr);
   countAlive(m->p, -1);
   if (gp == &mainG) return;
-  retireContext(gp->context);
+  retireGobuf(gp->gobuf);
   gput(m->p, gp);
 }
 
@@ -105,7 +105,7 @@ void checkLeaks() {
         if (gp == &mainG || status == GStatus::Dead) return;
         const bool parked = status == GStatus::Waiting || status == GStatus::Runnable;
         const char* low =
-            parked && gp->context.sp != nullptr ? static_cast<char*>(gp->context.sp) : gp->stackLow;
+            parked && gp->gobuf.sp != nullptr ? static_cast<char*>(gp->gobuf.sp) : gp->stackLow;
         __lsan_register_root_region(low, static_cast<size_t>(reinterpret_cast<char*>(gp + 1) - low));
       },
       nullptr);
@@ -164,7 +164,7 @@ void gput(P* p, G* gp) {
 }
 
 void goroutineEntry() {
-  enteredContext();
+  enteredStack();
   arrive();
   G* gp = getm()->curg;
   try {
@@ -202,7 +202,7 @@ void Spawn::start(void (*entry)(void*)) {
   gp->closure = closure_;
   gp->goid.store(nextGoid(m->p), std::memory_order_relaxed);
   gp->parent = m->curg->goid.load(std::memory_order_relaxed);
-  prepareContext(gp->context, gp->stackLow, closure_, goroutineEntry);
+  prepareGobuf(gp->gobuf, gp->stackLow, closure_, goroutineEntry);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   countAlive(m->p, 1);
   submit(m, gp);
@@ -241,7 +241,7 @@ void exitProcess(int status) {
 
 void runMain(int argc, char** argv) {
   setm(&m0);
-  m0.thread = adoptThread(mainG.context);
+  m0.thread = adoptThread(mainG.gobuf);
   m0.curg = &mainG;
   m0.p = &p0;
   p0.status.store(PStatus::Running, std::memory_order_relaxed);

@@ -236,11 +236,11 @@ void switchAway(M* m, G* gp, UnlockFn after, void* arg, bool dying) {
   m->afterArg = arg;
   if (const Picked next = pickForSwitch(m); next.gp != nullptr) {
     resume(m, next.gp, next.inherit);
-    switchContext(gp->context, next.gp->context, m->thread, dying);
+    switchStack(gp->gobuf, next.gp->gobuf, m->thread, dying);
   } else {
     ensureg0(m);
     m->curg = nullptr;
-    switchContext(gp->context, m->g0, m->thread, dying);
+    switchStack(gp->gobuf, m->g0, m->thread, dying);
   }
   arrive();
 }
@@ -261,7 +261,7 @@ void schedule(M* m) {
       continue;
     }
     resume(m, next.gp, next.inherit);
-    switchContext(m->g0, next.gp->context, m->thread, false);
+    switchStack(m->g0, next.gp->gobuf, m->thread, false);
     arrive();
   }
 }

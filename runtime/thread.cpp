@@ -62,7 +62,7 @@ void* mstart(void* arg) {
 }
 
 void m0Loop() {
-  enteredContext();
+  enteredStack();
   arrive();
   schedule(&m0);
   mexit(&m0);
@@ -108,7 +108,7 @@ void startThread(ThreadRequest& request) {
 void ensureg0(M* m) {
   if (m->hasg0 || m != &m0) return;
   const G* holder = newStack();  // of a goroutine that never runs; m may hold no P here
-  prepareContext(m->g0, holder->stackLow, holder->stackHigh, m0Loop);
+  prepareGobuf(m->g0, holder->stackLow, holder->stackHigh, m0Loop);
   m->hasg0 = true;
 }
 

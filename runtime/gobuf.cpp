@@ -1,4 +1,4 @@
-#include "runtime/context.h"
+#include "runtime/gobuf.h"
 
 #include <cxxabi.h>
 #include <pthread.h>
@@ -15,7 +15,7 @@ constexpr size_t kContinueWord = 6;  // the return address
 
 }  // namespace
 
-void prepareContext(Context& c, [[maybe_unused]] void* low, void* high, void (*entry)()) {
+void prepareGobuf(Gobuf& c, [[maybe_unused]] void* low, void* high, void (*entry)()) {
   // fairleadEntry() is reached by a jump with the stack pointer just above the saved words: 16-byte aligned
   // there.
   auto* top = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(high) & ~uintptr_t{15});
@@ -23,7 +23,7 @@ void prepareContext(Context& c, [[maybe_unused]] void* low, void* high, void (*e
   for (size_t i = 0; i < kSavedWords; ++i) frame[i] = nullptr;
   frame[kEntryWord] = reinterpret_cast<void*>(entry);
   frame[kContinueWord] = reinterpret_cast<void*>(&fairleadEntry);
-  c = Context{};
+  c = Gobuf{};
   c.sp = frame;
 #if defined(__SANITIZE_ADDRESS__)
   c.stackLow = low;
@@ -34,7 +34,7 @@ void prepareContext(Context& c, [[maybe_unused]] void* low, void* high, void (*e
 #endif
 }
 
-ThreadState adoptThread([[maybe_unused]] Context& c) {
+ThreadState adoptThread([[maybe_unused]] Gobuf& c) {
 #if defined(__SANITIZE_ADDRESS__)
   pthread_attr_t attributes;
   void* low = nullptr;
@@ -54,9 +54,9 @@ ThreadState adoptThread([[maybe_unused]] Context& c) {
 
 // Not instrumented: between telling ThreadSanitizer of the switch and the switch itself no instrumented
 // function may begin or end, or it would do so on the other fiber's shadow stack.
-[[gnu::noinline, gnu::no_sanitize("thread")]] void switchContext(Context& from, Context& to,
-                                                                 const ThreadState& here,
-                                                                 [[maybe_unused]] bool dying) {
+[[gnu::noinline, gnu::no_sanitize("thread")]] void switchStack(Gobuf& from, Gobuf& to,
+                                                               const ThreadState& here,
+                                                               [[maybe_unused]] bool dying) {
   from.exceptions = *here.exceptions;
   from.error = *here.error;
   *here.exceptions = to.exceptions;
@@ -73,7 +73,7 @@ ThreadState adoptThread([[maybe_unused]] Context& c) {
 #endif
 }
 
-void retireContext([[maybe_unused]] Context& c) {
+void retireGobuf([[maybe_unused]] Gobuf& c) {
 #if defined(__SANITIZE_THREAD__)
   if (c.fiber != nullptr) __tsan_destroy_fiber(c.fiber);
   c.fiber = nullptr;

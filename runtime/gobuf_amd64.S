@@ -1,4 +1,4 @@
-// The switch between two stacks, System V x86-64. See context.h.
+// The switch between two stacks, System V x86-64. See gobuf.h.
 
         .text
 

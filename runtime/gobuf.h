@@ -4,7 +4,7 @@
 // must not change rounding modes over a park). With it travels the state that C++ and libc keep per thread
 // and that belongs to the goroutine: the exception globals (a goroutine may park inside a catch block or a
 // destructor) and errno. AddressSanitizer and ThreadSanitizer are told of every switch. The assembly is in
-// context_<architecture>.S.
+// gobuf_<architecture>.S.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,12 @@
 #endif
 
 #if !defined(__x86_64__)
-#error "runtime: write context_<architecture>.S and its kSavedWords for this machine"
+#error "runtime: write gobuf_<architecture>.S and its kSavedWords for this machine"
 #endif
 
 // Saves the callee-saved registers on the current stack and its pointer in *from, then continues at `to`.
 extern "C" void fairleadSwitch(void** from, void* to);
-// The first instruction of a new context: calls the function in the register that firstFrame() filled. It is
+// The first instruction of a new stack: calls the function in the register that firstFrame() filled. It is
 // marked as the end of the stack for unwinders, so that an exception nobody catches terminates on the stack
 // that threw it.
 extern "C" void fairleadEntry();
@@ -44,7 +44,7 @@ struct ThreadState {
   int* error = nullptr;
 };
 
-struct Context {
+struct Gobuf {
   void* sp = nullptr;
   ExceptionState exceptions;
   int error = 0;
@@ -58,19 +58,19 @@ struct Context {
 #endif
 };
 
-// prepareContext() makes `c` begin in entry() when it is first switched to, on the stack [low, high).
-void prepareContext(Context& c, void* low, void* high, void (*entry)());
+// prepareGobuf() makes `c` begin in entry() when it is first switched to, on the stack [low, high).
+void prepareGobuf(Gobuf& c, void* low, void* high, void (*entry)());
 // adoptThread() makes `c` stand for the calling thread's own stack and returns the addresses of its state.
-ThreadState adoptThread(Context& c);
-// retireContext() releases what prepareContext() took. `c` must not be the running one.
-void retireContext(Context& c);
+ThreadState adoptThread(Gobuf& c);
+// retireGobuf() releases what prepareGobuf() took. `c` must not be the running one.
+void retireGobuf(Gobuf& c);
 
-// switchContext() leaves `from` and continues in `to`, on the same thread. It returns when somebody switches
+// switchStack() leaves `from` and continues in `to`, on the same thread. It returns when somebody switches
 // back to `from`, perhaps on another thread. `dying`: nobody will.
-void switchContext(Context& from, Context& to, const ThreadState& here, bool dying);
+void switchStack(Gobuf& from, Gobuf& to, const ThreadState& here, bool dying);
 
-// enteredContext() is the first thing a new context calls.
-inline void enteredContext() {
+// enteredStack() is the first thing a new stack calls.
+inline void enteredStack() {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif

@@ -1,5 +1,5 @@
 // What has to survive a park that comes back on another thread: registers, exceptions, errno, thread_locals.
-#include "runtime/context.h"
+#include "runtime/gobuf.h"
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kParks = 1000;
 
-class ContextTest : public RuntimeTest {
+class GobufTest : public RuntimeTest {
  protected:
   // shake() runs `body` on several goroutines at once, which park over and over and so change threads.
   template <class F>
@@ -47,7 +47,7 @@ class ContextTest : public RuntimeTest {
       "ret");
 }
 
-TEST_F(ContextTest, CalleeSavedRegistersSurviveASwitch) {
+TEST_F(GobufTest, CalleeSavedRegistersSurviveASwitch) {
   std::array<bool, 8> good{};
   shake([&](int i) {
     good[static_cast<size_t>(i)] = true;
@@ -60,7 +60,7 @@ TEST_F(ContextTest, CalleeSavedRegistersSurviveASwitch) {
 }
 #endif
 
-TEST_F(ContextTest, ExceptionsAreCaughtByTheGoroutineThatThrewThem) {
+TEST_F(GobufTest, ExceptionsAreCaughtByTheGoroutineThatThrewThem) {
   std::array<int, 8> caught{};
   shake([&](int i) {
     for (int k = 0; k < kParks; ++k) {
@@ -77,7 +77,7 @@ TEST_F(ContextTest, ExceptionsAreCaughtByTheGoroutineThatThrewThem) {
   for (const int count : caught) EXPECT_EQ(count, kParks);
 }
 
-TEST_F(ContextTest, NestedHandlersRethrowTheirOwn) {
+TEST_F(GobufTest, NestedHandlersRethrowTheirOwn) {
   std::array<int, 8> caught{};
   shake([&](int i) {
     for (int k = 0; k < kParks; ++k) {
@@ -103,7 +103,7 @@ TEST_F(ContextTest, NestedHandlersRethrowTheirOwn) {
   for (const int count : caught) EXPECT_EQ(count, kParks);
 }
 
-TEST_F(ContextTest, UncaughtExceptionsCountsTheOwnOnesDuringUnwinding) {
+TEST_F(GobufTest, UncaughtExceptionsCountsTheOwnOnesDuringUnwinding) {
   struct Yields {
     int& wrong;
     ~Yields() {
@@ -126,7 +126,7 @@ TEST_F(ContextTest, UncaughtExceptionsCountsTheOwnOnesDuringUnwinding) {
   for (const int count : wrong) EXPECT_EQ(count, 0);
 }
 
-TEST_F(ContextTest, AnExceptionPointerCrossesGoroutines) {
+TEST_F(GobufTest, AnExceptionPointerCrossesGoroutines) {
   const Chan<std::exception_ptr> errors;
   go([errors] {
     try {
@@ -147,7 +147,7 @@ TEST_F(ContextTest, AnExceptionPointerCrossesGoroutines) {
 [[gnu::noinline]] void setErrno(int value) { errno = value; }
 [[gnu::noinline]] int getErrno() { return errno; }
 
-TEST_F(ContextTest, ErrnoBelongsToTheGoroutine) {
+TEST_F(GobufTest, ErrnoBelongsToTheGoroutine) {
   std::array<int, 8> wrong{};
   shake([&](int i) {
     for (int k = 0; k < kParks; ++k) {
@@ -159,7 +159,7 @@ TEST_F(ContextTest, ErrnoBelongsToTheGoroutine) {
   for (const int count : wrong) EXPECT_EQ(count, 0);
 }
 
-TEST_F(ContextTest, TheCurrentGoroutineIsTheSameAfterAParkThatChangedThreads) {
+TEST_F(GobufTest, TheCurrentGoroutineIsTheSameAfterAParkThatChangedThreads) {
   std::array<int, 8> wrong{};
   std::array<int, 8> moved{};
   shake([&](int i) {
@@ -178,7 +178,7 @@ TEST_F(ContextTest, TheCurrentGoroutineIsTheSameAfterAParkThatChangedThreads) {
 thread_local int threadLocal = 0;
 [[gnu::noipa]] int& threadLocalHere() { return threadLocal; }
 
-TEST_F(ContextTest, AThreadLocalBehindAnAccessorIsTheOneOfTheThreadThatRunsUs) {
+TEST_F(GobufTest, AThreadLocalBehindAnAccessorIsTheOneOfTheThreadThatRunsUs) {
   std::array<int, 8> wrong{};
   shake([&](int i) {
     for (int k = 0; k < kParks; ++k) {
