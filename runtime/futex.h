@@ -1,10 +1,6 @@
 // Internal: the kernel's futex, and the two processor hints that everything which spins needs.
 #pragma once
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdint>
 #include <ctime>
@@ -19,17 +15,13 @@ inline int64_t nanotime() {
 }
 
 // futexSleep() blocks the thread while word == expected, until a wake or `deadline` (nanotime; negative:
-// none). It may return early for no reason: callers loop. FUTEX_WAIT_BITSET takes an absolute time, so a loop
-// never drifts.
-inline void futexSleep(std::atomic<uint32_t>& word, uint32_t expected, int64_t deadline = -1) {
-  timespec at{.tv_sec = deadline / 1'000'000'000, .tv_nsec = deadline % 1'000'000'000};
-  syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline < 0 ? nullptr : &at, nullptr,
-          FUTEX_BITSET_MATCH_ANY);
-}
+// none). It may return early for no reason: callers loop. Neither it nor futexWake() changes errno: the
+// goroutine in whose name they are called has one of its own.
+void futexSleep(std::atomic<uint32_t>& word, uint32_t expected, int64_t deadline = -1);
 
 // futexWake() wakes one thread that sleeps on word. The word may already be gone: the kernel uses its address
 // only, and a stranger that is woken by mistake loops.
-inline void futexWake(std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1); }
+void futexWake(std::atomic<uint32_t>& word);
 
 // cpuRelax() tells the processor that this is a spin loop.
 inline void cpuRelax() {
