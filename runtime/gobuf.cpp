@@ -8,10 +8,21 @@
 namespace fairlead::runtime {
 namespace {
 
-// What fairleadSwitch() pops, lowest address first: r15 r14 r13 r12 rbx rbp, then the address to continue at.
+// What fairleadSwitch() leaves at the saved stack pointer, lowest address first. kEntryWord is the register
+// from which fairleadEntry() takes the function that it calls.
+#if defined(__x86_64__)
+// r15 r14 r13 r12 rbx rbp, the address to continue at
 constexpr size_t kSavedWords = 7;
-constexpr size_t kEntryWord = 3;     // r12: the function that fairleadEntry() calls
-constexpr size_t kContinueWord = 6;  // the return address
+constexpr size_t kEntryWord = 3;
+constexpr size_t kContinueWord = 6;
+#elif defined(__aarch64__)
+// x29, x30 (the address to continue at), x19 to x28, d8 to d15
+constexpr size_t kSavedWords = 20;
+constexpr size_t kEntryWord = 2;
+constexpr size_t kContinueWord = 1;
+#else
+#error "runtime: write gobuf_<architecture>.S for this machine and describe its frame here"
+#endif
 
 }  // namespace
 

@@ -4,7 +4,7 @@
 // must not change rounding modes over a park). With it travels the state that C++ and libc keep per thread
 // and that belongs to the goroutine: the exception globals (a goroutine may park inside a catch block or a
 // destructor) and errno. AddressSanitizer and ThreadSanitizer are told of every switch. The assembly is in
-// gobuf_<architecture>.S.
+// gobuf_<architecture>.S, what it leaves on a stack is described at the top of gobuf.cpp.
 #pragma once
 
 #include <cstddef>
@@ -16,10 +16,6 @@
 #endif
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
-#endif
-
-#if !defined(__x86_64__)
-#error "runtime: write gobuf_<architecture>.S and its kSavedWords for this machine"
 #endif
 
 // Saves the callee-saved registers on the current stack and its pointer in *from, then continues at `to`.

@@ -71,6 +71,10 @@ Outcome runProgram(const std::vector<std::string>& argv) {
   posix_spawn_file_actions_adddup2(&actions, out.write, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.write, STDERR_FILENO);
   std::vector<char*> args;
+#if defined(EMULATOR)  // the programs are another machine's, and the kernel would refuse them
+  static char emulator[] = EMULATOR;
+  args.push_back(emulator);
+#endif
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
   pid_t pid = -1;
