@@ -13,116 +13,146 @@
 namespace fairlead::runtime::detail {
 namespace {
 
-void unlock(G*, void* lock) { static_cast<Lock*>(lock)->unlock(); }
+void unlock(G*, void* chan) { static_cast<ChanCore*>(chan)->unlock(); }
+
+// pop() takes the first waiter that is still to be had: a select may have been woken by another channel.
+Waiter* pop(WaitList& list) {
+  while (Waiter* w = list.pop()) {
+    Waiter* nobody = nullptr;
+    if (w->fired == nullptr || w->fired->compare_exchange_strong(nobody, w, std::memory_order_relaxed)) {
+      return w;
+    }
+  }
+  return nullptr;
+}
+
+constexpr std::size_t ringOffset(std::size_t align) { return (sizeof(ChanCore) + align - 1) / align * align; }
+
+// Every allocation of a common alignment goes the plain way, which is the fast one.
+bool plain(std::size_t align) { return align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__; }
 
 }  // namespace
 
-ChanCore::ChanCore(std::ptrdiff_t capacity, const ElementOps& ops)
-    : ops_(ops), capacity_(static_cast<std::size_t>(capacity)) {
-  constexpr auto kLimit = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
-  if (capacity < 0 || capacity_ > kLimit / ops.size) throw Panic("makechan: size out of range");
-  if (capacity_ == 0) return;
-  buffer_ = static_cast<std::byte*>(::operator new (capacity_* ops.size, std::align_val_t{ops.align}));
+ChanCore* ChanCore::make(std::ptrdiff_t capacity, const ElementOps& ops) {
+  const std::size_t offset = ringOffset(ops.align);
+  const std::size_t limit = std::numeric_limits<std::ptrdiff_t>::max() - offset;
+  const auto n = static_cast<std::size_t>(capacity);
+  if (capacity < 0 || (ops.size != 0 && n > limit / ops.size)) throw Panic("makechan: size out of range");
+  const std::size_t bytes = offset + n * ops.size;
+  void* block =
+      plain(ops.align) ? ::operator new(bytes) : ::operator new (bytes, std::align_val_t{ops.align});
+  return ::new (block) ChanCore(n, ops, static_cast<std::byte*>(block) + offset);
+}
+
+void ChanCore::release() {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const std::size_t align = ops_.align;
+  this->~ChanCore();
+  plain(align) ? ::operator delete(this) : ::operator delete (this, std::align_val_t{align});
 }
 
 ChanCore::~ChanCore() {
-  for (; count_.load(std::memory_order_relaxed) > 0; count_.fetch_sub(1, std::memory_order_relaxed)) {
-    ops_.destroy(slot(receiveAt_));
-    advance(receiveAt_);
-  }
-  ::operator delete (buffer_, std::align_val_t{ops_.align});
+  for (std::size_t left = length(); left > 0; --left, advance(receiveAt_)) ops_.destroy(slot(receiveAt_));
 }
 
-void ChanCore::waitIn(WaitList& list, Waiter& waiter, bool sending) {
-  waiter.gp = getm()->curg;
-  list.pushBack(&waiter);
-  gopark(unlock, &lock_, sending ? WaitReason::ChanSend : WaitReason::ChanReceive);
-}
-
-ChanCore::Result ChanCore::send(void* from, bool block) {
-  // An open channel seen full was full at that moment: a try may give up without the lock.
-  if (!block && capacity_ > 0 && !closed_.load(std::memory_order_acquire) && length() == capacity_) {
-    return Result::NotReady;
-  }
-  lock_.lock();
-  if (closed_.load(std::memory_order_relaxed)) {
-    lock_.unlock();
-    throw Panic("send on closed channel");
-  }
-  if (Waiter* receiver = receivers_.pop()) {
-    lock_.unlock();
-    ops_.moveTo(receiver->value, from);
+ChanCore::Result ChanCore::sendNow(void* variable, G*& wake) {
+  if (closed_.load(std::memory_order_relaxed)) return Result::Closed;
+  if (Waiter* receiver = pop(receivers_)) {
+    ops_.hand(receiver->value, variable);
     receiver->granted = true;
-    goready(receiver->gp);
+    wake = receiver->gp;
     return Result::Done;
   }
-  if (length() < capacity_) {
-    ops_.moveTo(slot(sendAt_), from);
-    advance(sendAt_);
-    count_.fetch_add(1, std::memory_order_relaxed);
-    lock_.unlock();
-    return Result::Done;
-  }
-  if (!block) {
-    lock_.unlock();
-    return Result::NotReady;
-  }
-  Waiter waiter{.value = from};
-  waitIn(senders_, waiter, true);
-  if (!waiter.granted) throw Panic("send on closed channel");
+  const std::size_t n = length();
+  if (n == capacity_) return Result::NotReady;
+  ops_.put(slot(sendAt_), variable);
+  advance(sendAt_);
+  count(n + 1);
   return Result::Done;
 }
 
-ChanCore::Result ChanCore::receive(void* to, bool block) {
-  lock_.lock();
-  if (length() > 0) {
-    ops_.moveTo(to, slot(receiveAt_));
+ChanCore::Result ChanCore::receiveNow(void* optional, G*& wake) {
+  const std::size_t n = length();
+  if (n > 0) {
+    ops_.take(optional, slot(receiveAt_));
     advance(receiveAt_);
-    Waiter* sender = senders_.pop();
-    if (sender == nullptr) {
-      count_.fetch_sub(1, std::memory_order_relaxed);
-      lock_.unlock();
-      return Result::Done;
+  }
+  if (Waiter* sender = pop(senders_)) {
+    if (n > 0) {  // the ring was full: the sender's value takes the place that became free
+      ops_.put(slot(sendAt_), sender->value);
+      advance(sendAt_);
+    } else {
+      ops_.hand(optional, sender->value);
     }
-    ops_.moveTo(slot(sendAt_),
-                sender->value);  // the ring was full: its value takes the place that became free
-    advance(sendAt_);
-    lock_.unlock();
     sender->granted = true;
-    goready(sender->gp);
+    wake = sender->gp;
     return Result::Done;
   }
-  if (Waiter* sender = senders_.pop()) {
-    lock_.unlock();
-    ops_.moveTo(to, sender->value);
-    sender->granted = true;
-    goready(sender->gp);
-    return Result::Done;
+  if (n == 0) return closed_.load(std::memory_order_relaxed) ? Result::Closed : Result::NotReady;
+  count(n - 1);
+  return Result::Done;
+}
+
+// wait() releases the lock. It returns false when the channel was closed meanwhile.
+bool ChanCore::wait(Waiter& self, bool sending) {
+  self.gp = getm()->curg;
+  waiters(sending).pushBack(&self);
+  gopark(detail::unlock, this, sending ? WaitReason::ChanSend : WaitReason::ChanReceive);
+  return self.granted;
+}
+
+// An attempt may be refused without the lock. It was seen open, then full: a closed channel never opens
+// again, so there was a moment when it was both.
+ChanCore::Result ChanCore::send(void* variable, bool block) {
+  if (!block && !closed_.load(std::memory_order_acquire) && full()) return Result::NotReady;
+  G* wake = nullptr;
+  lock();
+  Result result = sendNow(variable, wake);
+  if (result == Result::NotReady && block) {
+    Waiter self{.value = variable};
+    result = wait(self, true) ? Result::Done : Result::Closed;
+  } else {
+    unlock();
   }
-  if (closed_.load(std::memory_order_relaxed)) {
-    lock_.unlock();
-    return Result::Closed;
+  if (result == Result::Closed) throw Panic("send on closed channel");
+  if (wake != nullptr) goready(wake);
+  return result;
+}
+
+// Here emptiness comes first: found open afterwards, the channel was open and empty at one moment. Found
+// closed, it may have been sent to and closed in between: but once closed and empty it stays so.
+ChanCore::Result ChanCore::receive(void* optional, bool block) {
+  if (drained()) {
+    if (!closed_.load(std::memory_order_acquire)) {
+      if (!block) return Result::NotReady;
+    } else if (drained()) {
+      return Result::Closed;
+    }
   }
-  if (!block) {
-    lock_.unlock();
-    return Result::NotReady;
+  G* wake = nullptr;
+  lock();
+  const Result result = receiveNow(optional, wake);
+  if (result == Result::NotReady && block) {
+    Waiter self{.value = optional};
+    return wait(self, false) ? Result::Done : Result::Closed;
   }
-  Waiter waiter{.value = to};
-  waitIn(receivers_, waiter, false);
-  return waiter.granted ? Result::Done : Result::Closed;
+  unlock();
+  if (wake != nullptr) goready(wake);
+  return result;
 }
 
 void ChanCore::close() {
-  lock_.lock();
-  if (closed_.exchange(true, std::memory_order_release)) {
-    lock_.unlock();
+  lock();
+  if (closed_.load(std::memory_order_relaxed)) {
+    unlock();
     throw Panic("close of closed channel");
   }
-  WaitList receivers = receivers_.take();
-  WaitList senders = senders_.take();
-  lock_.unlock();
-  while (Waiter* w = receivers.pop()) goready(w->gp);
-  while (Waiter* w = senders.pop()) goready(w->gp);
+  closed_.store(true, std::memory_order_release);
+  WaitList released;
+  while (Waiter* receiver = pop(receivers_)) released.pushBack(receiver);
+  while (Waiter* sender = pop(senders_)) released.pushBack(sender);
+  unlock();
+  while (Waiter* w = released.pop()) goready(w->gp);
 }
 
 void ChanCore::blockForever(bool sending) {

@@ -72,8 +72,20 @@ const char* describe(const G& g) {
       return "chan send";
     case WaitReason::ChanSendNil:
       return "chan send (nil chan)";
+    case WaitReason::Select:
+      return "select";
+    case WaitReason::SelectNoCases:
+      return "select (no cases)";
     case WaitReason::MutexLock:
       return "sync.Mutex.Lock";
+    case WaitReason::RWMutexRLock:
+      return "sync.RWMutex.RLock";
+    case WaitReason::RWMutexLock:
+      return "sync.RWMutex.Lock";
+    case WaitReason::CondWait:
+      return "sync.Cond.Wait";
+    case WaitReason::Semacquire:
+      return "semacquire";
     case WaitReason::WaitGroupWait:
       return "sync.WaitGroup.Wait";
     case WaitReason::Sleep:

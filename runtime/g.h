@@ -25,8 +25,14 @@ enum class WaitReason : uint8_t {
   ChanReceiveNil,
   ChanSend,
   ChanSendNil,
+  Select,
+  SelectNoCases,
   MutexLock,
+  RWMutexRLock,
+  RWMutexLock,
+  CondWait,
   WaitGroupWait,
+  Semacquire,
   Sleep
 };
 

@@ -74,7 +74,7 @@ void WaitGroup::add(int delta) {
   const int64_t before = std::exchange(counter_, counter_ + delta);
   const bool reused = delta > 0 && before == 0 && !waiters_.empty();
   WaitList released;
-  if (counter_ == 0) released = waiters_.take();
+  if (counter_ == 0) waiters_.takeAll(released);
   const bool negative = counter_ < 0;
   guard_.unlock();
   if (negative) throw Panic("sync: negative WaitGroup counter");

@@ -5,55 +5,63 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
-#include "runtime/gmp.h"
 #include "runtime/runtime.h"
-#include "runtime/stack.h"
 #include "runtime/sync.h"
 #include "tests/runtime/fixture.h"
+#include "tests/runtime/observe.h"
 
 namespace fairlead::runtime {
 namespace {
 
 using ChanTest = RuntimeTest;
 
-// parked() waits until n goroutines besides main are parked for `reason`.
-bool parked(int n, WaitReason reason) {
-  struct Count {
-    int n;
-    WaitReason reason;
-  };
-  return eventually([&] {
-    Count count{0, reason};
-    forEachG(
-        [](G* gp, void* arg) {
-          auto* c = static_cast<Count*>(arg);
-          if (gp->status == GStatus::Waiting && gp->waitReason == c->reason) ++c->n;
-        },
-        &count);
-    return count.n == n;
-  });
-}
-
-template <class F>
-std::string panicOf(F f) {
-  try {
-    f();
-  } catch (const Panic& panic) {
-    return panic.what();
-  }
-  return "no panic";
-}
-
 TEST_F(ChanTest, ASizeOutOfRangePanics) {
   EXPECT_EQ(panicOf([] { Chan<int>(-1); }), "makechan: size out of range");
   EXPECT_EQ(panicOf([] { Chan<int64_t>(std::numeric_limits<std::ptrdiff_t>::max()); }),
             "makechan: size out of range");
+}
+
+struct Nothing {};
+
+// What has no size needs no ring, but is counted all the same.
+TEST_F(ChanTest, ElementsOfSizeZeroAreCounted) {
+  const Chan<Nothing> c(std::numeric_limits<std::ptrdiff_t>::max());
+  EXPECT_EQ(c.cap(), static_cast<size_t>(std::numeric_limits<std::ptrdiff_t>::max()));
+  c.send({});
+  c.send({});
+  EXPECT_EQ(c.len(), 2U);
+  EXPECT_TRUE(c.receive().has_value());
+  c.close();
+  EXPECT_TRUE(c.receive().has_value());
+  EXPECT_FALSE(c.receive().has_value());
+
+  const Chan<Nothing> full(1);
+  EXPECT_TRUE(full.trySend({}));
+  EXPECT_FALSE(full.trySend({}));
+
+  const Chan<Nothing> unbuffered;
+  go([unbuffered] { unbuffered.send({}); });
+  EXPECT_TRUE(unbuffered.receive().has_value());
+}
+
+TEST_F(ChanTest, ValuesAreAlignedAsTheirTypeAsks) {
+  struct alignas(128) Wide {
+    int value = 0;
+  };
+  const Chan<Wide> c(3);
+  for (int i = 0; i < 10; ++i) {
+    c.send({.value = i});
+    const auto got = c.receive();
+    EXPECT_EQ(got->value, i);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(&*got) % alignof(Wide), 0U);
+  }
 }
 
 TEST_F(ChanTest, LenAndCapCountTheBuffer) {
@@ -121,6 +129,42 @@ TEST_F(ChanTest, WaitersAreServedFirstComeFirstServed) {
   }
 }
 
+TEST_F(ChanTest, WaitingSendersAreServedFirstComeFirstServed) {
+  for (const int capacity : {0, 1, 2}) {
+    const Chan<int> c(capacity);
+    for (int i = 0; i < capacity; ++i) c.send(i);
+    for (int i = 0; i < 3; ++i) {
+      go([=] { c.send(capacity + i); });
+      ASSERT_TRUE(parked(i + 1, WaitReason::ChanSend));
+    }
+    for (int i = 0; i < capacity + 3; ++i) EXPECT_EQ(c.receive(), i);
+  }
+}
+
+// Who comes later cannot have a value before one who waits: it went to the waiter when it was sent.
+TEST_F(ChanTest, NobodyOvertakesAWaiter) {
+  const Chan<int> c(1);
+  const Chan<int> got(1);
+  go([=] { got.send(*c.receive()); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanReceive));
+  c.send(1);
+  EXPECT_EQ(c.len(), 0U);
+  EXPECT_FALSE(c.tryReceive().ready);
+  EXPECT_EQ(got.receive(), 1);
+}
+
+TEST_F(ChanTest, AnAttemptMeetsAWaiter) {
+  const Chan<int> c;
+  const Chan<int> got(1);
+  go([=] { got.send(*c.receive()); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanReceive));
+  EXPECT_TRUE(c.trySend(5));
+  EXPECT_EQ(got.receive(), 5);
+  go([=] { c.send(6); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanSend));
+  EXPECT_EQ(c.tryReceive().value, 6);
+}
+
 TEST_F(ChanTest, CloseReleasesAllReceiversWithNothing) {
   const Chan<int> c;
   WaitGroup group;
@@ -181,6 +225,55 @@ TEST_F(ChanTest, ANilChannelIsNeverReady) {
   EXPECT_EQ(panicOf([&] { nil.close(); }), "close of nil channel");
 }
 
+// A receiver that never blocks sees each value, and "closed" only after the last: it must not take the moment
+// between finding the channel empty and finding it closed for the end.
+TEST_F(ChanTest, AnAttemptFindsTheEndOnlyAfterTheLastValue) {
+  for (const int capacity : {0, 1, 16}) {
+    for (int round = 0; round < 200; ++round) {
+      const Chan<int> c(capacity);
+      go([=] {
+        for (int i = 0; i < 3; ++i) c.send(i);
+        c.close();
+      });
+      int seen = 0;
+      for (;;) {
+        const auto got = c.tryReceive();
+        if (got.ready && !got.value) break;
+        seen += got.ready ? 1 : 0;
+        if (!got.ready) gosched();
+      }
+      ASSERT_EQ(seen, 3) << "capacity " << capacity;
+    }
+  }
+}
+
+// What was written before the send is there after the receive, and the other way around for an unbuffered
+// channel. ThreadSanitizer watches.
+TEST_F(ChanTest, ASendHappensBeforeItsReceive) {
+  for (const int capacity : {0, 1}) {
+    const Chan<int*> c(capacity);
+    int value = 0;
+    int answer = 0;
+    const Chan<int*> back(capacity);
+    WaitGroup group;
+    group.go([=, &answer] {
+      for (int* at : c) {
+        answer = ++*at;
+        back.send(at);
+      }
+    });
+    for (int i = 0; i < 1000; ++i) {
+      value = i;
+      c.send(&value);
+      back.receive();
+      EXPECT_EQ(value, i + 1);
+      EXPECT_EQ(answer, i + 1);
+    }
+    c.close();
+    group.wait();
+  }
+}
+
 TEST_F(ChanTest, CopiesAreTheSameChannel) {
   const Chan<int> a(1);
   const Chan<int> b = a;
@@ -190,10 +283,29 @@ TEST_F(ChanTest, CopiesAreTheSameChannel) {
   EXPECT_EQ(a.receive(), 3);
 }
 
+TEST_F(ChanTest, AChannelThatWasMovedFromIsNil) {
+  Chan<int> a(1);
+  const Chan<int> b = std::move(a);
+  EXPECT_TRUE(a == nullptr);  // NOLINT(bugprone-use-after-move): that is the point
+  EXPECT_FALSE(b == nullptr);
+  a = b;
+  EXPECT_TRUE(a == b);
+}
+
 TEST_F(ChanTest, MoveOnlyValuesPass) {
   const Chan<std::unique_ptr<int>> c;
   go([c] { c.send(std::make_unique<int>(11)); });
   EXPECT_EQ(**c.receive(), 11);
+}
+
+TEST_F(ChanTest, MoveOnlyValuesPassThroughTheRing) {
+  const Chan<std::unique_ptr<int>> c(2);
+  for (int i = 0; i < 5; ++i) {
+    c.send(std::make_unique<int>(i));
+    EXPECT_TRUE(c.trySend(std::make_unique<int>(i + 1)));
+    EXPECT_EQ(**c.receive(), i);
+    EXPECT_EQ(**c.tryReceive().value, i + 1);
+  }
 }
 
 TEST_F(ChanTest, ATrySendThatFailsLeavesTheValue) {
