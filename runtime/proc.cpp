@@ -201,7 +201,8 @@ void Spawn::start(void (*entry)(void*)) {
   gp->entry = entry;
   gp->closure = closure_;
   gp->goid.store(nextGoid(m->p), std::memory_order_relaxed);
-  gp->parent = m->curg->goid.load(std::memory_order_relaxed);
+  // On g0 it is a timer that starts one.
+  gp->parent = m->curg != nullptr ? m->curg->goid.load(std::memory_order_relaxed) : 0;
   prepareGobuf(gp->gobuf, gp->stackLow, closure_, goroutineEntry);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   countAlive(m->p, 1);
