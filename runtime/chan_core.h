@@ -23,6 +23,7 @@ struct ElementOps {
   void (*take)(void* optional, void* slot) noexcept;      // and destroys in the slot
   void (*hand)(void* optional, void* variable) noexcept;  // past the ring
   void (*destroy)(void* slot) noexcept;
+  void (*clear)(void* optional) noexcept;
 };
 
 template <class T>
@@ -32,13 +33,12 @@ inline constexpr bool kNothingToKeep =
 template <class T>
 consteval ElementOps elementOps() {
   using Optional = std::optional<T>;
+  constexpr auto clear = [](void* optional) noexcept { static_cast<Optional*>(optional)->reset(); };
   if constexpr (kNothingToKeep<T>) {
     constexpr auto appear = [](void* optional, void*) noexcept {
       static_cast<Optional*>(optional)->emplace();
     };
-    return {
-        0, 1, [](void*, void*) noexcept {}, appear, appear, [](void*) noexcept {},
-    };
+    return {0, 1, [](void*, void*) noexcept {}, appear, appear, [](void*) noexcept {}, clear};
   } else {
     return {
         sizeof(T),
@@ -51,7 +51,8 @@ consteval ElementOps elementOps() {
         [](void* optional, void* variable) noexcept {
           static_cast<Optional*>(optional)->emplace(std::move(*static_cast<T*>(variable)));
         },
-        [](void* slot) noexcept { static_cast<T*>(slot)->~T(); }};
+        [](void* slot) noexcept { static_cast<T*>(slot)->~T(); },
+        clear};
   }
 }
 
@@ -88,6 +89,7 @@ class ChanCore {
   // Closed for a send. `wake` becomes the goroutine to make ready once the lock is free, if there is one.
   Result sendNow(void* variable, G*& wake);
   Result receiveNow(void* optional, G*& wake);
+  void clear(void* optional) const { ops_.clear(optional); }
   WaitList& waiters(bool sending) { return sending ? senders_ : receivers_; }
 
  private:
