@@ -33,7 +33,8 @@ enum class WaitReason : uint8_t {
   CondWait,
   WaitGroupWait,
   Semacquire,
-  Sleep
+  Sleep,
+  Preempted  // Runnable: interrupted by a signal, its thread sleeps in the handler
 };
 
 // G lives at the top of the stack that belongs to it for good: one page holds the record, the closure and the
@@ -50,10 +51,11 @@ struct G {
   uint64_t parent = 0;  // goid of the one that called go()
   std::atomic<GStatus> status{GStatus::Dead};
   std::atomic<WaitReason> waitReason{WaitReason::None};
-  M* m = nullptr;                    // Running, Syscall: who runs it
-  std::atomic<M*> lockedm{nullptr};  // wired to that M by lockOSThread
-  G* schedlink = nullptr;            // in the queue or free list that holds it
-  void (*entry)(void*) = nullptr;    // what go() was given: runs and destroys the closure
+  M* m = nullptr;                     // Running, Syscall: who runs it
+  std::atomic<M*> lockedm{nullptr};   // wired to that M by lockOSThread, or while preempted
+  std::atomic<int64_t> waitsince{0};  // Waiting: nanotime() of the park, exact to a time slice
+  G* schedlink = nullptr;             // in the queue or free list that holds it
+  void (*entry)(void*) = nullptr;     // what go() was given: runs and destroys the closure
   void* closure = nullptr;
 };
 

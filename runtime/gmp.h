@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,8 @@
 #include "runtime/note.h"
 #include "runtime/runq.h"
 #include "runtime/spin.h"
+#include "runtime/steal_order.h"
+#include "runtime/tls.h"
 
 namespace fairlead::runtime {
 
@@ -37,24 +40,29 @@ using UnlockFn = void (*)(G*, void*);
 struct M {
   Gobuf g0;  // the scheduler loop, on the thread's own stack; m0's is elsewhere, and made on first need
   ThreadState thread;
-  G* curg = nullptr;      // the goroutine on this thread, nullptr in the scheduler loop
-  P* p = nullptr;         // nullptr: idle, or inside a BlockingSection
-  P* oldp = nullptr;      // inside a BlockingSection: the P to come back to
-  P* nextp = nullptr;     // written by the waker before it wakes `note`
-  G* nextg = nullptr;     // likewise: the goroutine to run first
-  bool spinning = false;  // counted in Sched::nmspinning; written by the waker before it wakes `note`
-  bool exiting = false;   // its goroutine ended locked: the thread ends
-  bool hasg0 = false;     // false only for m0 until it needs one
+  std::atomic<pid_t> procid{0};  // the thread's id; 0: not begun
+  G* curg = nullptr;             // the goroutine on this thread, nullptr in the scheduler loop
+  P* p = nullptr;                // nullptr: idle, or inside a BlockingSection
+  P* oldp = nullptr;             // inside a BlockingSection: the P to come back to
+  P* nextp = nullptr;            // written by the waker before it wakes `note`
+  G* nextg = nullptr;            // likewise: the goroutine to run first
+  bool spinning = false;         // counted in Sched::nmspinning; written by the waker before it wakes `note`
+  bool exiting = false;          // its goroutine ended locked: the thread ends
+  bool hasg0 = false;            // false only for m0 until it needs one
   uint32_t syscallDepth = 0;
   SpinBudget search;  // how long to look for work before giving up the P
   Note note;          // sleeps here when idle and when its locked goroutine cannot run
   std::atomic<G*> lockedg{nullptr};
-  std::atomic<uint32_t> lockedExt{
-      0};  // lockOSThread calls not yet undone; stays non-zero until the thread is gone
+  // lockOSThread calls not yet undone, by the program and by the runtime itself (while it runs the program's
+  // initialisers, and while the goroutine is preempted). Either keeps the two pointers; lockedExt stays
+  // non-zero until the thread is gone.
+  std::atomic<uint32_t> lockedExt{0};
+  std::atomic<uint32_t> lockedInt{0};
   UnlockFn afterSwitch = nullptr;  // to be run by whoever continues on this thread after a switch
   G* afterG = nullptr;
   void* afterArg = nullptr;
   M* schedlink = nullptr;  // in Sched::midle or Sched::mfree
+  M* alllink = nullptr;    // in Sched::allm, written before the record is published there
   ThreadRequest request;
   void* altStack = nullptr;
 };
@@ -62,8 +70,10 @@ struct M {
 enum class PStatus : uint8_t {
   Idle,     // in Sched::pidle, its queue empty: the one state in which thieves and sysmon need not look
   Running,  // owned: by the M that has it in M::p, or by whoever takes it from one M to the next
-  Syscall,  // the M that left it may have it back, anyone who wins the exchange to Running may have it
-            // instead
+  Syscall,  // the M that left it may have it back, anyone who wins the exchange to another status may have
+            // it instead
+  GcStop,   // stopped with the world: who stopped the world owns it
+  Dead,     // beyond the number of Ps that setMaxProcs asked for
 };
 
 // P is the right to run goroutines and the queue of those that wait for it. Fields are the owner's unless
@@ -73,11 +83,16 @@ struct alignas(64) P {
 
   uint32_t id = 0;
   std::atomic<PStatus> status{PStatus::Idle};
-  std::atomic<uint32_t> switches{0};     // goroutines run; thieves and sysmon compare it
+  std::atomic<M*> m{nullptr};            // Running: its M; nullptr on the way from one to the next
+  std::atomic<bool> preempt{false};      // its goroutine shall yield at the next poll point
+  std::atomic<uint32_t> switches{0};     // goroutines run; thieves compare it
   std::atomic<uint32_t> syscalltick{0};  // BlockingSections entered
-  uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked
+  uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked,
+  uint32_t sysmonslice = 0;              // schedtick when it last looked,
+  int64_t sysmonwhen = 0;                // and when that was
   std::atomic<int32_t> alive{0};         // goroutines born here less those that died here
-  uint32_t schedtick = 0;                // time slices begun
+  std::atomic<uint32_t> schedtick{0};    // time slices begun
+  int64_t now = 0;                       // nanotime(), looked up once in a while
   uint32_t inherited = 0;                // goroutines run in this slice through runnext
   uint32_t random = 0;
   uint64_t goid = 0;  // goids reserved for this P: [goid, goidEnd)
@@ -99,6 +114,13 @@ struct Sched {
   G* gfree = nullptr;
   uint32_t gfreeCount = 0;
   GQueue runq;
+  int maxmcount = 10'000;
+  bool foreign = false;  // threads that are not ours have been seen: never call it a deadlock
+  M* allm = nullptr;     // every record there is, also those of threads that ended
+
+  // Stopping the world: see world.cpp. Both written under lock.
+  std::atomic<bool> gcwaiting{false};
+  std::atomic<uint32_t> stopwait{0};  // Ps that have not stopped yet
 
   // Ms whose locked goroutine waits. Added to under lock; taken from by the waker, which runs, so that
   // checkdead cannot be misled. May be -1 for a moment, when the waker is quicker.
@@ -108,31 +130,36 @@ struct Sched {
   std::atomic<int32_t> nmspinning{0};  // see the protocol in sched.cpp
   std::atomic<uint64_t> goidgen{1};    // last goid given out; main has 1
   std::atomic<bool> multi{false};  // a second goroutine has been made: set once, by the only thread there is
-  P** allp = nullptr;              // written before a second thread exists
-  uint32_t nprocs = 1;
+
+  // Ps are made on first need and never freed: the first `nprocs` of them count, and those up to `allpcount`
+  // may be looked at. Both counts are written with the world stopped.
+  static constexpr uint32_t kMaxProcs = 1024;
+  std::array<std::atomic<P*>, kMaxProcs> allp{};
+  std::atomic<uint32_t> nprocs{1};
+  std::atomic<uint32_t> allpcount{1};
+  StealOrder stealOrder;  // for nprocs; likewise
+
+  [[nodiscard]] P* p(uint32_t i) const { return allp[i].load(std::memory_order_relaxed); }
 };
 
 extern Sched sched;
 extern M m0;
 extern G mainG;
 
-// ---- tls.cpp: the only thread_local there is. Never inlined: a cached address would be another thread's
-// after a park.
-M* getm();        // fatal on a thread that the runtime did not make, and before main
-M* getmOrNull();  // nullptr there
-void setm(M* m);
-
 // ---- sched.cpp
 void gopark(UnlockFn unlock, void* arg, WaitReason reason);
 void goready(G* gp);
-void submit(M* m, G* gp);  // puts a goroutine that has become runnable where it will run soonest
+void readyWithoutP(G* gp);  // goready() for a caller without a P: a foreign thread, a poller, sysmon
+void submit(M* m, G* gp);   // puts a goroutine that has become runnable where it will run soonest
 void switchAway(M* m, G* gp, UnlockFn after, void* arg,
-                bool dying);             // leaves gp's stack; returns when it runs again
-void arrive();                           // first thing after every switch
+                bool dying);  // leaves gp's stack; returns when it runs again
+void arrive();                // first thing after every switch
+void stopSpinning(M* m);
 void schedule(M* m);                     // the loop on g0; returns when the thread must end
 void resume(M* m, G* gp, bool inherit);  // books gp as what m runs now
 bool workExists();
 uint32_t fastrand(P* p);
+void gopreempt(M* m);  // gosched() for one whose slice is over; between acquirem() and releasem()
 
 // ---- idle.cpp: Ms and Ps that have nothing to do, and how they get something
 void startm(P* p, bool spinning, G* gp);
@@ -151,6 +178,7 @@ void checkdead();  // sched.lock held
 
 // ---- proc.cpp: birth and death of goroutines and of the process
 void schedinit();
+P* newP(uint32_t id);
 G* gget(P* p);
 void gput(P* p, G* gp);
 [[noreturn]] void goroutineEntry();
@@ -161,6 +189,12 @@ void newm(P* p, bool spinning, G* gp);
 void newThread(ThreadRequest& request);
 void startThread(ThreadRequest& request);  // on a clean thread only: the new one copies what its creator is
 void ensureg0(M* m);
+void registerM(M* m);    // into Sched::allm; sched.lock held
+void rememberSignals();  // the mask that new threads begin with
+
+// ---- foreign.cpp: threads that run no goroutines
+void registerHelperThread();  // by a thread of the runtime that is no M, when it begins
+bool foreignThreadsExist();   // others than ours; slow. sched.lock held
 
 // ---- lockthread.cpp
 void stoplockedm(M* m);
@@ -168,6 +202,21 @@ void runLocked(G* gp, P* p);
 void startlockedm(M* m, G* gp);
 bool handToLocked(G* gp);
 void newThreadFromTemplate(ThreadRequest& request);
+void lockInternal(M* m, G* gp);  // the runtime's own lockOSThread
+void unlockInternal(M* m, G* gp);
+
+// ---- world.cpp: all Ps stopped at once, and their number
+void stopTheWorld();
+void startTheWorld();
+void gcstopm(M* m);  // gives m's P to who stops the world, and sleeps until there is a P again
+void stopP(P* p);    // the same for a P without an M; sched.lock held
+
+// ---- preempt.cpp: goroutines that do not park by themselves
+void preemptone(P* p);  // asks p's goroutine to yield
+void preemptall();
+void preemptServed(P* p);  // p's goroutine has yielded
+void allowOneMorePreempted();
+bool preemptionPending();  // a signal has met its goroutine where it may not be stopped
 
 // ---- syscall.cpp
 void entersyscall();
@@ -175,7 +224,10 @@ void entersyscallblock();
 void exitsyscall();
 
 // ---- sysmon.cpp
-void noteBlocking(P* p);  // p's M is about to block and keeps p reserved
-void wakeSysmonIfNeeded();
+void noteBlocking(P* p);                             // p's M is about to block and keeps p reserved
+enum SysmonPace { kBlockingPace, kPreemptionPace };  // within 20 microseconds, or a time slice
+void wakeSysmonIfNeeded(SysmonPace pace);
+void pollWithoutSysmon();  // a poll point, while there is none yet
+void startSysmon();
 
 }  // namespace fairlead::runtime

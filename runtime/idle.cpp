@@ -1,4 +1,6 @@
 // Idle threads and idle Ps, the global queue, and the question whether anything can still happen.
+#include <array>
+#include <cstdio>
 #include <utility>
 
 #include "runtime/fatal.h"
@@ -9,7 +11,11 @@
 namespace fairlead::runtime {
 namespace {
 
-constexpr int kMaxThreads = 10'000;
+[[noreturn]] void fatalThreads() {
+  std::array<char, 64> text;
+  std::snprintf(text.data(), text.size(), "runtime: program exceeds %d-thread limit\n", sched.maxmcount);
+  fatal("thread exhaustion", text.data());
+}
 
 void mput(M* m) {
   m->schedlink = std::exchange(sched.midle, m);
@@ -38,6 +44,7 @@ P* pidleget() {
 
 void pidleput(P* p) {
   if (!p->runq.empty()) fatal("pidleput: P has non-empty run queue");
+  preemptServed(p);
   p->status.store(PStatus::Idle, std::memory_order_relaxed);
   p->link = std::exchange(sched.pidle, p);
   sched.npidle.fetch_add(1, std::memory_order_seq_cst);
@@ -48,12 +55,14 @@ void acquirep(M* m, P* p) {
     fatal("acquirep: inconsistent P");
   }
   m->p = p;
+  p->m.store(m, std::memory_order_release);
 }
 
 P* releasep(M* m) {
   P* p = std::exchange(m->p, nullptr);
   if (p == nullptr || p->status.load(std::memory_order_relaxed) != PStatus::Running)
     fatal("releasep: inconsistent P");
+  p->m.store(nullptr, std::memory_order_relaxed);
   return p;
 }
 
@@ -77,7 +86,8 @@ void globrunqputBatch(GQueue& batch) {
 G* globrunqget(P* p, uint32_t limit) {
   GQueue rest;
   sched.lock.lock();
-  uint32_t n = std::min({limit, sched.runq.size(), sched.runq.size() / sched.nprocs + 1});
+  uint32_t n = std::min(
+      {limit, sched.runq.size(), sched.runq.size() / sched.nprocs.load(std::memory_order_relaxed) + 1});
   G* gp = sched.runq.pop();
   while (gp != nullptr && --n > 0) rest.push(sched.runq.pop());
   sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
@@ -94,9 +104,10 @@ void startm(P* p, bool spinning, G* gp) {
   M* m = mget();
   // Counted before the lock is let go: checkdead must not take the moment until it runs for the end of all
   // things.
-  const int count = m == nullptr ? ++sched.mcount : 0;
+  if (m == nullptr) ++sched.mcount;
+  const bool tooMany = m == nullptr && sched.mcount > sched.maxmcount;
   sched.lock.unlock();
-  if (count > kMaxThreads) fatal("thread exhaustion", "runtime: program exceeds 10000-thread limit\n");
+  if (tooMany) fatalThreads();
   if (m == nullptr) return newm(p, spinning, gp);
   m->spinning = spinning;
   m->nextp = p;
@@ -117,18 +128,25 @@ void stopm(M* m) {
 // thread when it has one. While somebody spins, that one will find the work: starting another thread for it
 // would make three of two.
 void handoffp(P* p) {
-  if (sched.nmspinning.load(std::memory_order_relaxed) == 0) {
+  const bool stopping = sched.gcwaiting.load(std::memory_order_relaxed);
+  if (!stopping && sched.nmspinning.load(std::memory_order_relaxed) == 0) {
     G* gp = p->runq.getNext();
     if (gp == nullptr) gp = p->runq.get();
     if (gp != nullptr && gp->lockedm.load(std::memory_order_relaxed) != nullptr) return runLocked(gp, p);
     if (gp != nullptr) return startm(p, false, gp);
   }
   GQueue work;
-  p->runq.drainTo(work);
+  if (!stopping) p->runq.drainTo(work);
   globrunqputBatch(work);
   sched.lock.lock();
-  pidleput(p);
+  const bool stopped = sched.gcwaiting.load(std::memory_order_relaxed);
+  if (!stopped && !p->runq.empty()) {  // the world has started again meanwhile
+    sched.lock.unlock();
+    return startm(p, false, nullptr);
+  }
+  stopped ? stopP(p) : pidleput(p);
   sched.lock.unlock();
+  if (stopped) return;
   fullFence();
   if (workExists() || timers.wantKeeper()) wakep();
 }
@@ -138,7 +156,7 @@ void handoffp(P* p) {
 void wakep() {
   fullFence();
   for (;;) {
-    if (sched.npidle.load(std::memory_order_seq_cst) == 0) return wakeSysmonIfNeeded();
+    if (sched.npidle.load(std::memory_order_seq_cst) == 0) return wakeSysmonIfNeeded(kPreemptionPace);
     int32_t none = 0;
     if (!sched.nmspinning.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
     sched.lock.lock();
@@ -154,8 +172,10 @@ void wakep() {
 // checkdead() ends the program when no M runs or ever will. Called whenever one more has gone to sleep.
 void checkdead() {
   const int running = sched.mcount - sched.nmidle - sched.nmidlelocked.load(std::memory_order_relaxed);
-  if (running > 0 || timers.pending()) return;
+  if (running > 0 || timers.pending() || sched.foreign) return;
   if (running < 0) fatal("checkdead: inconsistent counts");
+  sched.foreign = foreignThreadsExist();
+  if (sched.foreign) return;
   if (numGoroutine() == 0) fatalDeadlock("no goroutines (main called runtime.Goexit) - deadlock!");
   fatalDeadlock("all goroutines are asleep - deadlock!");
 }

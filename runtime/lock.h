@@ -1,12 +1,14 @@
 // Internal: the lock of the runtime's own structures. It blocks the thread, never the goroutine, and is held
 // for tens of nanoseconds: never over a park (except by handing its release to gopark), a system call or user
-// code.
+// code. While it is held the thread cannot be preempted: the next one to want it would wait for a goroutine
+// that waits for a P.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
 #include "runtime/futex.h"
+#include "runtime/tls.h"
 
 namespace fairlead::runtime {
 
@@ -17,6 +19,7 @@ class Lock {
   Lock& operator=(const Lock&) = delete;
 
   void lock() {
+    acquirem();
     uint32_t free = kFree;
     if (!word_.compare_exchange_strong(free, kHeld, std::memory_order_acquire)) lockSlow();
   }
@@ -25,6 +28,7 @@ class Lock {
   // does.
   void unlock() {
     if (word_.exchange(kFree, std::memory_order_release) == kContended) futexWake(word_);
+    releasem();
   }
 
  private:

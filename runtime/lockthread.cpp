@@ -34,6 +34,7 @@ struct Template {
 constinit Template templateThread;
 
 void* templateLoop(void*) {
+  registerHelperThread();
   for (;;) {
     templateThread.lock.lock();
     ThreadRequest* requests = std::exchange(templateThread.requests, nullptr);
@@ -42,6 +43,19 @@ void* templateLoop(void*) {
     if (requests == nullptr) templateThread.note.sleep();
     while (requests != nullptr) startThread(*std::exchange(requests, requests->next));
   }
+}
+
+// dolockOSThread() links both; before main there is no goroutine yet, and runMain makes the link.
+void dolockOSThread(M* m, G* gp) {
+  m->lockedg.store(gp, std::memory_order_relaxed);
+  gp->lockedm.store(m, std::memory_order_relaxed);
+}
+
+void dounlockOSThread(M* m, G* gp) {
+  if (m->lockedExt.load(std::memory_order_relaxed) != 0 || m->lockedInt.load(std::memory_order_relaxed) != 0)
+    return;
+  m->lockedg.store(nullptr, std::memory_order_relaxed);
+  gp->lockedm.store(nullptr, std::memory_order_relaxed);
 }
 
 // lockTarget() is the M that a lock of the caller concerns: during static initialisation the startup
@@ -56,15 +70,15 @@ M* lockTarget() {
 
 }  // namespace
 
+// The first lock starts the template thread, as in Go, while the caller is still clean. In a program without
+// a second goroutine that can wait: schedinit() does it.
 void lockOSThread() {
   M* m = lockTarget();
+  if (sched.multi.load(std::memory_order_relaxed)) startTemplateThread();
   const uint32_t count = m->lockedExt.load(std::memory_order_relaxed);
   if (count == std::numeric_limits<uint32_t>::max()) throw Panic("LockOSThread nesting overflow");
   m->lockedExt.store(count + 1, std::memory_order_relaxed);
-  if (G* gp = m->curg; gp != nullptr) {  // before main there is no goroutine yet: runMain makes the link
-    m->lockedg.store(gp, std::memory_order_relaxed);
-    gp->lockedm.store(m, std::memory_order_relaxed);
-  }
+  if (m->curg != nullptr) dolockOSThread(m, m->curg);
 }
 
 void unlockOSThread() {
@@ -72,10 +86,19 @@ void unlockOSThread() {
   const uint32_t count = m->lockedExt.load(std::memory_order_relaxed);
   if (count == 0) return;
   m->lockedExt.store(count - 1, std::memory_order_relaxed);
-  if (G* gp = m->curg; gp != nullptr && count == 1) {
-    m->lockedg.store(nullptr, std::memory_order_relaxed);
-    gp->lockedm.store(nullptr, std::memory_order_relaxed);
-  }
+  if (m->curg != nullptr) dounlockOSThread(m, m->curg);
+}
+
+void lockInternal(M* m, G* gp) {
+  m->lockedInt.store(m->lockedInt.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  dolockOSThread(m, gp);
+}
+
+void unlockInternal(M* m, G* gp) {
+  const uint32_t count = m->lockedInt.load(std::memory_order_relaxed);
+  if (count == 0) fatal("runtime: internal error: misuse of lockOSThread/unlockOSThread");
+  m->lockedInt.store(count - 1, std::memory_order_relaxed);
+  dounlockOSThread(m, gp);
 }
 
 void startTemplateThread() {

@@ -11,6 +11,7 @@
 
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
+#include "runtime/preempt.h"
 #include "runtime/runtime.h"
 #include "runtime/stack.h"
 
@@ -26,9 +27,9 @@ constinit G mainG;
 
 namespace {
 
+constexpr uint32_t kSeed = 0x9E3779B9U;  // of each P's random numbers, times its number
+
 constinit P p0;
-constinit P* firstP = &p0;
-constexpr uint32_t kMaxProcs = 1024;
 constexpr uint32_t kGfreeMax = 64;  // a P's free goroutines; half of them move when there are more or none
 
 // Goexit is what goexit() throws: it unwinds the goroutine to its entry. Swallowed on the way, by a catch
@@ -52,7 +53,7 @@ uint32_t procsWanted() {
     uint32_t n = 0;
     const char* end = text + std::strlen(text);
     const auto [rest, error] = std::from_chars(text, end, n);
-    if (error == std::errc{} && rest == end && n > 0) return std::min(n, kMaxProcs);
+    if (error == std::errc{} && rest == end && n > 0) return std::min(n, Sched::kMaxProcs);
   }
   return 0;
 }
@@ -60,7 +61,7 @@ uint32_t procsWanted() {
 uint32_t cpusAllowed() {
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
-  return std::clamp(static_cast<uint32_t>(CPU_COUNT(&cpus)), 1U, kMaxProcs);
+  return std::clamp(static_cast<uint32_t>(CPU_COUNT(&cpus)), 1U, Sched::kMaxProcs);
 }
 
 uint64_t nextGoid(P* p) {
@@ -88,6 +89,9 @@ void moveFree(G*& from, uint32_t& fromCount, G*& to, uint32_t& toCount, uint32_t
 // bury() is what is left to do for a goroutine once its stack has been left for good.
 void bury(G* gp, void*) {
   M* m = getm();
+  if (m->lockedInt.load(std::memory_order_relaxed) != 0) {
+    fatal("exited a goroutine internally locked to the OS thread");
+  }
   gp->status.store(GStatus::Dead, std::memory_order_relaxed);
   if (gp->lockedm.exchange(nullptr, std::memory_order_relaxed) != nullptr) m->lockedg.store(nullptr);
   countAlive(m->p, -1);
@@ -104,8 +108,7 @@ void checkLeaks() {
         const GStatus status = gp->status.load(std::memory_order_relaxed);
         if (gp == &mainG || status == GStatus::Dead) return;
         const bool parked = status == GStatus::Waiting || status == GStatus::Runnable;
-        const char* low =
-            parked && gp->gobuf.sp != nullptr ? static_cast<char*>(gp->gobuf.sp) : gp->stackLow;
+        const char* low = parked && gp->gobuf.sp != nullptr ? static_cast<char*>(gp->gobuf.sp) : gp->stackLow;
         __lsan_register_root_region(low, static_cast<size_t>(reinterpret_cast<char*>(gp + 1) - low));
       },
       nullptr);
@@ -114,6 +117,7 @@ void checkLeaks() {
 #endif
 
 [[noreturn]] void die() {
+  acquirem();
   M* m = getm();
   m->exiting = m->lockedExt.load(std::memory_order_relaxed) != 0;
   switchAway(m, m->curg, bury, nullptr, true);
@@ -124,24 +128,29 @@ void checkLeaks() {
 
 // schedinit() prepares for a second goroutine; until then a program pays for none of it.
 void schedinit() {
-  const uint32_t n = static_cast<uint32_t>(maxProcs());
-  if (n > 1) {
-    auto** all = new P*[n];
-    P* rest = new P[n - 1];
-    all[0] = &p0;
-    for (uint32_t i = 1; i < n; ++i) all[i] = &rest[i - 1];
-    for (uint32_t i = n - 1; i > 0; --i) {
-      all[i]->id = i;
-      pidleput(all[i]);
-    }
-    sched.allp = all;
-    sched.nprocs = n;
-  }
-  for (uint32_t i = 0; i < n; ++i) sched.allp[i]->random = 0x9E3779B9U * (i + 1);
+  const auto n = static_cast<uint32_t>(maxProcs());
+  for (uint32_t i = 1; i < n; ++i) sched.allp[i].store(newP(i), std::memory_order_relaxed);
+  sched.lock.lock();
+  for (uint32_t i = n - 1; i > 0; --i) pidleput(sched.p(i));
+  sched.allpcount.store(n, std::memory_order_relaxed);
+  sched.nprocs.store(n, std::memory_order_relaxed);
+  sched.stealOrder.reset(n);
+  sched.lock.unlock();
   SpinBudget::allow(cpusAllowed() > 1);
+  rememberSignals();
   installFaultHandler();
   m0.altStack = installAltStack();
   sched.multi.store(true, std::memory_order_release);
+  if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();
+  const char* preempt = std::getenv("FAIRLEAD_ASYNCPREEMPT");
+  if (preempt != nullptr && std::strcmp(preempt, "1") == 0) enableAsyncPreemption();
+}
+
+P* newP(uint32_t id) {
+  P* p = new P;
+  p->id = id;
+  p->random = kSeed * (id + 1);
+  return p;
 }
 
 G* gget(P* p) {
@@ -167,12 +176,22 @@ void goroutineEntry() {
   enteredStack();
   arrive();
   G* gp = getm()->curg;
+  releasem();
   try {
     gp->entry(gp->closure);
   } catch (Goexit& exit) {
     exit.arrive();
   }
   die();
+}
+
+Init::Init(void (*f)()) : f_(f) {
+  (last != nullptr ? last->next_ : first) = this;
+  last = this;
+}
+
+void Init::runAll() {
+  for (const Init* init = first; init != nullptr; init = init->next_) init->f_();
 }
 
 namespace detail {
@@ -184,6 +203,7 @@ Spawn::Spawn(size_t size, size_t align) {
     getm();
     schedinit();
   }
+  const NoPreempt noPreempt;
   M* m = getm();
   if (m->p == nullptr) fatal("runtime: go inside a BlockingSection");
   gp_ = gget(m->p);
@@ -192,10 +212,13 @@ Spawn::Spawn(size_t size, size_t align) {
 }
 
 Spawn::~Spawn() {
-  if (gp_ != nullptr) gput(getm()->p, gp_);
+  if (gp_ == nullptr) return;
+  const NoPreempt noPreempt;
+  gput(getm()->p, gp_);
 }
 
 void Spawn::start(void (*entry)(void*)) {
+  const NoPreempt noPreempt;
   M* m = getm();
   G* gp = std::exchange(gp_, nullptr);
   gp->entry = entry;
@@ -219,7 +242,8 @@ int threadId() { return gettid(); }
 
 int numGoroutine() {
   int n = 0;
-  for (uint32_t i = 0; i < sched.nprocs; ++i) n += sched.allp[i]->alive.load(std::memory_order_relaxed);
+  const uint32_t count = sched.allpcount.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < count; ++i) n += sched.p(i)->alive.load(std::memory_order_relaxed);
   return n;
 }
 
@@ -245,18 +269,22 @@ void runMain(int argc, char** argv) {
   m0.thread = adoptThread(mainG.gobuf);
   m0.curg = &mainG;
   m0.p = &p0;
+  p0.random = kSeed;
   p0.status.store(PStatus::Running, std::memory_order_relaxed);
-  sched.allp = &firstP;
+  registerM(&m0);
+  p0.m.store(&m0, std::memory_order_relaxed);
+  sched.allp[0].store(&p0, std::memory_order_relaxed);
+  m0.procid.store(gettid(), std::memory_order_relaxed);
   mainG.m = &m0;
   mainG.goid.store(1, std::memory_order_relaxed);
   mainG.status.store(GStatus::Running, std::memory_order_relaxed);
   countAlive(&p0, 1);
-  if (m0.lockedExt.load(std::memory_order_relaxed) != 0) {
-    m0.lockedg.store(&mainG);
-    mainG.lockedm.store(&m0);
-  }
   installPanicHandler();
+  // Main belongs to the startup thread while initialisers run, whatever they lock and unlock (Go: doInit).
+  lockInternal(&m0, &mainG);
   try {
+    Init::runAll();
+    unlockInternal(getm(), &mainG);
     exitProcess(goMain(argc, argv));
   } catch (Goexit& exit) {
     exit.arrive();

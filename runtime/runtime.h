@@ -5,6 +5,7 @@
 // never calls go() has one thread and pays for nothing else.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -47,14 +48,38 @@ void lockOSThread();
 // unlockOSThread() undoes one lockOSThread(). Without a lock it does nothing.
 void unlockOSThread();
 
+// Init runs a function on the main goroutine before goMain (Go: func init), in the order of construction. The
+// main goroutine is wired to the startup thread meanwhile; an initialiser that calls lockOSThread() keeps it
+// there. Only for objects of static storage duration:
+//     const runtime::Init init([] { runtime::lockOSThread(); });
+class Init {
+ public:
+  explicit Init(void (*f)());
+  Init(const Init&) = delete;
+  Init& operator=(const Init&) = delete;
+
+  static void runAll();  // runMain() calls it
+
+ private:
+  static inline constinit Init* first = nullptr;
+  static inline constinit Init* last = nullptr;
+  void (*f_)();
+  Init* next_ = nullptr;
+};
+
 // startTemplateThread() makes sure that new threads can be made although the calling thread is about to
 // change its kernel state (its network namespace, its working directory). Call it on a locked goroutine
 // before such a change, unless nothing that runs until the change is undone can start a goroutine or block.
-// Cheap when already started.
+// Cheap when already started: lockOSThread() does it as soon as there is a second goroutine.
 void startTemplateThread();
 
 // sleep() parks the calling goroutine for at least d; no thread is held. d <= 0 returns at once.
 void sleep(std::chrono::nanoseconds d);
+
+// checkpoint() is a poll point for loops that compute for long: the goroutine yields when its time slice of
+// 10 milliseconds is over and others wait, or when the world is to stop. Else it costs one load. Operations
+// of channels and locks are poll points too.
+void checkpoint();
 
 // BlockingSection marks a stretch in which the calling thread may block in the kernel (Go:
 // entersyscall/exitsyscall). Its P stays reserved for it and is taken by sysmon when others need it. Nothing
@@ -81,18 +106,28 @@ int numGoroutine();
 // on.
 int maxProcs();
 
+// setMaxProcs() changes the number of Ps, at most 1024, and returns what it was; n < 1 changes nothing. Stops
+// the world: every P has to come to a poll point. (Go: runtime.GOMAXPROCS.)
+int setMaxProcs(int n);
+
+// setMaxThreads() limits the threads that run goroutines, 10,000 at first, and returns the limit that was.
+// Needing more ends the program: "thread exhaustion". (Go: debug.SetMaxThreads.)
+int setMaxThreads(int n);
+
 // runMain() is what the library's `main` calls, for a program that must have a main of its own: it runs
 // goMain as goroutine 1 and ends the process.
 [[noreturn]] void runMain(int argc, char** argv);
 
-// ---- implementation of go()
-// --------------------------------------------------------------------------------------
+// ---- implementation -----------------------------------------------------------------------------------
 
 struct G;
 
 namespace detail {
 
 [[noreturn]] void goNil();
+
+extern constinit std::atomic<uint32_t> preemptWanted;  // Ps that shall yield; read at every poll point
+void preemptSlow();
 
 // Spawn is a goroutine that is being made: the closure is built at the top of its stack, then it is started.
 // Destroyed before that, when the closure's constructor throws, it is given back.
@@ -112,6 +147,11 @@ class Spawn {
 };
 
 }  // namespace detail
+
+inline void checkpoint() {
+  if (detail::preemptWanted.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    detail::preemptSlow();
+}
 
 template <class F>
 void go(F&& f) {

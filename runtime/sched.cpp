@@ -37,8 +37,6 @@
 // Time slices. A goroutine made ready goes to runnext and runs as soon as its waker parks. Two that keep
 // waking each other would so exclude all others; after kMaxInherit such hand-offs runnext goes to the tail of
 // the ring. Every 61st slice the global queue comes first.
-#include <numeric>
-
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
 #include "runtime/runtime.h"
@@ -49,6 +47,7 @@ namespace {
 
 constexpr uint32_t kGlobalTick = 61;
 constexpr uint32_t kMaxInherit = 100;
+constexpr uint32_t kLooksAtClock = 64;  // switches; for the time of a park, which need not be exact
 constexpr int kStealPasses = 4;
 constexpr int64_t kRunnextPatience = 3'000;  // nanoseconds before a thief takes the slot of a P that runs
 
@@ -59,7 +58,7 @@ struct Picked {
 
 Picked pickLocal(P* p) {
   if (G* gp = p->runq.getNext()) {
-    if (p->inherited < kMaxInherit) return {gp, true};
+    if (p->inherited < kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
     GQueue overflow;
     p->runq.put(gp, false, overflow);
     globrunqputBatch(overflow);
@@ -68,7 +67,8 @@ Picked pickLocal(P* p) {
 }
 
 bool globalFirst(const P* p) {
-  return p->schedtick % kGlobalTick == 0 && sched.runqsize.load(std::memory_order_relaxed) != 0;
+  return p->schedtick.load(std::memory_order_relaxed) % kGlobalTick == 0 &&
+         sched.runqsize.load(std::memory_order_relaxed) != 0;
 }
 
 // pickForSwitch() is the part of the search that may run on the stack of a goroutine that is about to leave
@@ -76,6 +76,7 @@ bool globalFirst(const P* p) {
 Picked pickForSwitch(M* m) {
   P* p = m->p;
   if (p == nullptr || m->exiting || globalFirst(p) || timers.pending()) return {};
+  if (sched.gcwaiting.load(std::memory_order_relaxed)) return {};
   const Picked next = pickLocal(p);
   if (next.gp == nullptr) return {};
   if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {  // its thread gets our P: not from here
@@ -101,14 +102,11 @@ bool progresses(const P* victim) {
 }
 
 G* stealWork(P* p) {
-  const uint32_t n = sched.nprocs;
-  const uint32_t r = fastrand(p);
-  uint32_t step = 1 + (r >> 8) % n;
-  while (std::gcd(step, n) != 1) ++step;
   for (int pass = 0; pass < kStealPasses; ++pass) {
     const bool last = pass == kStealPasses - 1;
-    for (uint32_t i = 0, at = r % n; i < n; ++i, at = (at + step) % n) {
-      P* victim = sched.allp[at];
+    for (StealOrder::Walk walk = sched.stealOrder.walk(fastrand(p)); !walk.done(); walk.next()) {
+      if (sched.gcwaiting.load(std::memory_order_relaxed)) return nullptr;
+      P* victim = sched.p(walk.position());
       if (victim == p || victim->status.load(std::memory_order_relaxed) == PStatus::Idle) continue;
       const bool runnextToo =
           last && victim->runq.ringEmpty() && !victim->runq.empty() && !progresses(victim);
@@ -123,7 +121,7 @@ G* stealWork(P* p) {
 bool queuedWorkExists() {
   if (sched.runqsize.load(std::memory_order_relaxed) != 0) return true;
   for (uint32_t i = 0; i < sched.nprocs; ++i) {
-    if (!sched.allp[i]->runq.ringEmpty()) return true;
+    if (!sched.p(i)->runq.ringEmpty()) return true;
   }
   return false;
 }
@@ -131,12 +129,6 @@ bool queuedWorkExists() {
 void becomeSpinning(M* m) {
   m->spinning = true;
   sched.nmspinning.fetch_add(1, std::memory_order_seq_cst);
-}
-
-void stopSpinning(M* m) {
-  m->spinning = false;
-  if (sched.nmspinning.fetch_sub(1, std::memory_order_seq_cst) <= 0)
-    fatal("findRunnable: negative nmspinning");
 }
 
 // regainp() takes an idle P back for m, which just let go of its own and then saw work.
@@ -153,6 +145,7 @@ bool regainp(M* m) {
 // waits for the next timer or for somebody to wake it. On return m holds a P again.
 void findIdle(M* m) {
   sched.lock.lock();
+  if (sched.gcwaiting.load(std::memory_order_relaxed)) return sched.lock.unlock();
   P* p = releasep(m);
   pidleput(p);
   sched.lock.unlock();
@@ -164,7 +157,8 @@ void findIdle(M* m) {
   }
   if (timers.keep()) {
     if (regainp(m)) return;
-    wakeSysmonIfNeeded();  // all Ps may be blocked in the kernel, and nobody there to run the timer
+    wakeSysmonIfNeeded(
+        kBlockingPace);  // all Ps may be blocked in the kernel, and nobody there to run the timer
   }
   stopm(m);
   m->search.slept();
@@ -172,6 +166,7 @@ void findIdle(M* m) {
 
 Picked findRunnable(M* m) {
   for (;;) {
+    if (sched.gcwaiting.load(std::memory_order_relaxed)) gcstopm(m);
     if (G* gp = std::exchange(m->nextg, nullptr)) return {gp, false};
     P* p = m->p;
     timers.run(p);
@@ -197,10 +192,16 @@ Picked findRunnable(M* m) {
 
 }  // namespace
 
+void stopSpinning(M* m) {
+  m->spinning = false;
+  if (sched.nmspinning.fetch_sub(1, std::memory_order_seq_cst) <= 0)
+    fatal("findRunnable: negative nmspinning");
+}
+
 bool workExists() {
   if (sched.runqsize.load(std::memory_order_acquire) != 0) return true;
   for (uint32_t i = 0; i < sched.nprocs; ++i) {
-    const P* p = sched.allp[i];
+    const P* p = sched.p(i);
     if (p->status.load(std::memory_order_relaxed) != PStatus::Idle && !p->runq.empty()) return true;
   }
   return false;
@@ -215,9 +216,16 @@ uint32_t fastrand(P* p) {
 
 void resume(M* m, G* gp, bool inherit) {
   P* p = m->p;
-  p->switches.store(p->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  p->inherited = inherit ? p->inherited + 1 : 0;
-  if (!inherit) ++p->schedtick;
+  const uint32_t switches = p->switches.load(std::memory_order_relaxed) + 1;
+  p->switches.store(switches, std::memory_order_relaxed);
+  if (switches % kLooksAtClock == 0) p->now = nanotime();
+  if (inherit) {
+    ++p->inherited;
+  } else {
+    p->inherited = 0;
+    p->schedtick.store(p->schedtick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    preemptServed(p);
+  }
   m->curg = gp;
   gp->m = m;
   gp->waitReason.store(WaitReason::None, std::memory_order_relaxed);
@@ -240,6 +248,10 @@ void switchAway(M* m, G* gp, UnlockFn after, void* arg, bool dying) {
   } else {
     ensureg0(m);
     m->curg = nullptr;
+    if (m->p != nullptr) {
+      m->p->now = nanotime();
+      gp->waitsince.store(m->p->now, std::memory_order_relaxed);
+    }
     switchStack(gp->gobuf, m->g0, m->thread, dying);
   }
   arrive();
@@ -260,6 +272,7 @@ void schedule(M* m) {
       startlockedm(m, next.gp);
       continue;
     }
+    if (threadBlock()->locks != 1) fatal("schedule: holding locks");
     resume(m, next.gp, next.inherit);
     switchStack(m->g0, next.gp->gobuf, m->thread, false);
     arrive();
@@ -267,29 +280,40 @@ void schedule(M* m) {
 }
 
 void gopark(UnlockFn unlock, void* arg, WaitReason reason) {
+  const NoPreempt noPreempt;
   M* m = getm();
   G* gp = m->curg;
   if (m->p == nullptr) fatal("runtime: goroutine parks inside a BlockingSection");
   gp->waitReason.store(reason, std::memory_order_relaxed);
+  gp->waitsince.store(m->p->now, std::memory_order_relaxed);
   gp->status.store(GStatus::Waiting, std::memory_order_relaxed);
-  if (m->lockedExt.load(std::memory_order_relaxed) == 0) return switchAway(m, gp, unlock, arg, false);
+  if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) return switchAway(m, gp, unlock, arg, false);
   if (unlock != nullptr) unlock(gp, arg);
   stoplockedm(m);
 }
 
 void goready(G* gp) {
-  M* m = getm();
-  if (m->p == nullptr) fatal("runtime: goroutine made ready inside a BlockingSection");
+  const NoPreempt noPreempt;
+  M* m = getmOrNull();
+  if (m == nullptr || m->p == nullptr) return readyWithoutP(gp);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   if (gp->lockedm.load(std::memory_order_relaxed) != nullptr && handToLocked(gp)) return;
   submit(m, gp);
+}
+
+void readyWithoutP(G* gp) {
+  const NoPreempt noPreempt;
+  gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  if (gp->lockedm.load(std::memory_order_relaxed) != nullptr && handToLocked(gp)) return;
+  globrunqput(gp);
+  wakep();
 }
 
 // A locked M cannot run gp itself, so its own runnext is a bad place: with a P idle, gp goes straight to a
 // thread that can, and that thread alone is woken.
 void submit(M* m, G* gp) {
   GQueue overflow;
-  const bool locked = m->lockedExt.load(std::memory_order_relaxed) != 0;
+  const bool locked = m->lockedg.load(std::memory_order_relaxed) != nullptr;
   const bool spinner = sched.nmspinning.load(std::memory_order_relaxed) != 0;
   if (locked && !spinner && sched.npidle.load(std::memory_order_relaxed) != 0) {
     sched.lock.lock();
@@ -302,22 +326,42 @@ void submit(M* m, G* gp) {
   wakep();
 }
 
+namespace {
+
+// yield() makes m's goroutine the last of all that can run. While the world is to stop it goes no further
+// than its own P, which runs it first afterwards.
+void yield(M* m) {
+  G* gp = m->curg;
+  gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  constexpr UnlockFn requeue = [](G* self, void*) {
+    if (sched.gcwaiting.load(std::memory_order_relaxed)) {
+      GQueue overflow;
+      getm()->p->runq.put(self, true, overflow);
+      return globrunqputBatch(overflow);
+    }
+    globrunqput(self);
+    wakep();
+  };
+  if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) {
+    return switchAway(m, gp, requeue, nullptr, false);
+  }
+  requeue(gp, nullptr);
+  stoplockedm(m);
+}
+
+}  // namespace
+
 void gosched() {
+  const NoPreempt noPreempt;
   M* m = getm();
   if (!sched.multi.load(std::memory_order_relaxed)) return;
   if (m->p == nullptr) fatal("runtime: gosched inside a BlockingSection");
   timers.run(m->p);
-  if (m->p->runq.empty() && sched.runqsize.load(std::memory_order_relaxed) == 0)
-    return;  // nobody to go first
-  G* gp = m->curg;
-  gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
-  constexpr UnlockFn requeue = [](G* self, void*) {
-    globrunqput(self);
-    wakep();
-  };
-  if (m->lockedExt.load(std::memory_order_relaxed) == 0) return switchAway(m, gp, requeue, nullptr, false);
-  requeue(gp, nullptr);
-  stoplockedm(m);
+  const bool alone = m->p->runq.empty() && sched.runqsize.load(std::memory_order_relaxed) == 0;
+  if (alone && !sched.gcwaiting.load(std::memory_order_relaxed)) return;  // nobody to go first
+  yield(m);
 }
+
+void gopreempt(M* m) { yield(m); }
 
 }  // namespace fairlead::runtime

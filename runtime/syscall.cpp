@@ -22,7 +22,7 @@ P* requeue(G* gp) {
     sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
   }
   sched.lock.unlock();
-  if (p == nullptr) wakeSysmonIfNeeded();
+  if (p == nullptr) wakeSysmonIfNeeded(kPreemptionPace);
   return p;
 }
 
@@ -37,10 +37,12 @@ void requeueOffStack(G* gp, void*) {
 }  // namespace
 
 void entersyscall() {
+  const NoPreempt noPreempt;
   M* m = getm();
   if (m->syscallDepth++ > 0) return;
   P* p = std::exchange(m->p, nullptr);
   m->oldp = p;
+  p->m.store(nullptr, std::memory_order_relaxed);
   m->curg->status.store(GStatus::Syscall, std::memory_order_relaxed);
   p->syscalltick.store(p->syscalltick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   p->status.store(PStatus::Syscall, std::memory_order_release);  // from here on p may be another's
@@ -48,6 +50,7 @@ void entersyscall() {
 }
 
 void entersyscallblock() {
+  const NoPreempt noPreempt;
   M* m = getm();
   if (m->syscallDepth++ > 0) return;
   m->oldp = nullptr;
@@ -56,6 +59,7 @@ void entersyscallblock() {
 }
 
 void exitsyscall() {
+  const NoPreempt noPreempt;
   M* m = getm();
   if (--m->syscallDepth > 0) return;
   G* gp = m->curg;
@@ -63,10 +67,12 @@ void exitsyscall() {
   PStatus left = PStatus::Syscall;
   if (p != nullptr && p->status.compare_exchange_strong(left, PStatus::Running, std::memory_order_acquire)) {
     m->p = p;
+    p->m.store(m, std::memory_order_release);
     gp->status.store(GStatus::Running, std::memory_order_relaxed);
+    if (p->preempt.load(std::memory_order_relaxed)) gopreempt(m);
     return;
   }
-  if (m->lockedExt.load(std::memory_order_relaxed) == 0) {
+  if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) {
     return switchAway(m, gp, requeueOffStack, nullptr, false);
   }
   p = requeue(gp);

@@ -1,13 +1,16 @@
 // Birth and death of Ms.
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
+#include <mutex>
 #include <utility>
 
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
+#include "runtime/runtime.h"
 #include "runtime/stack.h"
 
 namespace fairlead::runtime {
@@ -21,12 +24,18 @@ constexpr size_t kThreadStack = 8UL * 1024 * 1024;
 constexpr size_t kThreadStack = 256UL * 1024;
 #endif
 
+sigset_t initialSignals;  // what main's thread let through when the second thread was made
+
 M* allocm() {
   sched.lock.lock();
   M* m = sched.mfree;
   if (m != nullptr) sched.mfree = m->schedlink;
   sched.lock.unlock();
-  return m != nullptr ? m : new M;
+  if (m != nullptr) return m;
+  m = new M;
+  const std::lock_guard lock(sched.lock);
+  registerM(m);
+  return m;
 }
 
 // mexit() ends the thread of a goroutine that ended locked. The record goes back last: from then on it may
@@ -51,10 +60,13 @@ void mexit(M* m) {
 }
 
 void* mstart(void* arg) {
+  acquirem();  // for good: the scheduler loop is never preempted
   M* m = static_cast<M*>(arg);
   setm(m);
+  m->procid.store(gettid(), std::memory_order_relaxed);
   m->thread = adoptThread(m->g0);
   m->altStack = installAltStack();
+  pthread_sigmask(SIG_SETMASK, &initialSignals, nullptr);
   acquirep(m, std::exchange(m->nextp, nullptr));
   schedule(m);
   mexit(m);
@@ -76,6 +88,7 @@ void newm(P* p, bool spinning, G* gp) {
   m->exiting = false;
   m->hasg0 = true;
   m->lockedExt.store(0, std::memory_order_relaxed);
+  m->lockedInt.store(0, std::memory_order_relaxed);
   m->spinning = spinning;
   m->nextp = p;
   m->nextg = gp;
@@ -83,10 +96,14 @@ void newm(P* p, bool spinning, G* gp) {
   newThread(m->request);
 }
 
+// newThread() makes a thread from a clean one: not from one that a goroutine has locked, and may have
+// changed, nor from a foreign one. (Go: newm.)
 void newThread(ThreadRequest& request) {
   const M* m = getmOrNull();
-  if (m != nullptr && m->lockedExt.load(std::memory_order_relaxed) != 0)
+  if (m == nullptr || m->lockedExt.load(std::memory_order_relaxed) != 0 ||
+      m->lockedInt.load(std::memory_order_relaxed) != 0) {
     return newThreadFromTemplate(request);
+  }
   startThread(request);
 }
 
@@ -95,14 +112,29 @@ void startThread(ThreadRequest& request) {
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, kThreadStack);
+  // A thread begins with its creator's signal mask: none gets through until it knows who it is.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread{};
   const int error = pthread_create(&thread, &attributes, request.start, request.arg);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   if (error == 0) return;
   std::array<char, 128> text;
   std::snprintf(text.data(), text.size(),
                 "runtime: failed to create new OS thread (have %d already; errno=%d)\n", sched.mcount, error);
   fatal("newosproc", text.data());
+}
+
+void registerM(M* m) { m->alllink = std::exchange(sched.allm, m); }
+
+void rememberSignals() { pthread_sigmask(SIG_SETMASK, nullptr, &initialSignals); }
+
+int setMaxThreads(int n) {
+  const std::lock_guard lock(sched.lock);
+  return std::exchange(sched.maxmcount, n);
 }
 
 void ensureg0(M* m) {

@@ -1,22 +1,14 @@
-// The one thread_local of the runtime, in a file of its own so that no inlining can cache its address.
+#include "runtime/tls.h"
+
 #include "runtime/fatal.h"
-#include "runtime/gmp.h"
 
 namespace fairlead::runtime {
-namespace {
 
-[[gnu::tls_model("initial-exec")]] constinit thread_local M* current = nullptr;
-
-}  // namespace
-
-[[gnu::noipa]] M* getmOrNull() { return current; }
-
-[[gnu::noipa]] M* getm() {
-  M* m = current;
-  if (m == nullptr) fatal("runtime: called before main or on a thread that is not the runtime's");
-  return m;
+extern "C" {
+// Link-time optimisation does not see that the assembly names it.
+[[gnu::used, gnu::externally_visible]] thread_local constinit ThreadBlock fairleadThread{};
 }
 
-[[gnu::noipa]] void setm(M* m) { current = m; }
+void noM() { fatal("runtime: called before main or on a thread that is not the runtime's"); }
 
 }  // namespace fairlead::runtime

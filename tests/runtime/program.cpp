@@ -16,6 +16,7 @@
 
 #include "runtime/chan.h"
 #include "runtime/gmp.h"
+#include "runtime/preempt.h"
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
 #include "tests/runtime/init_lock.h"
@@ -222,6 +223,49 @@ int foreignThread() {
   return 0;
 }
 
+// A foreign thread that may still do something: waiting for it is no deadlock.
+int foreignThreadWakesLate() {
+  const Chan<int> answer;
+  std::thread([answer] {
+    std::this_thread::sleep_for(200ms);
+    while (!answer.trySend(7)) std::this_thread::yield();
+  }).detach();
+  check(answer.receive() == 7, "a thread that is not the runtime's woke main");
+  return 0;
+}
+
+int threadExhaustion() {
+  setMaxThreads(10);
+  for (int i = 0; i < 100; ++i) {
+    go([] {
+      lockOSThread();
+      Chan<int>().receive();
+    });
+  }
+  for (;;) gosched();
+}
+
+// Twenty goroutines that never yield, threads for eight: main must get its turn all the same.
+int asyncBound() {
+  if (!enableAsyncPreemption({.maxThreads = 8})) {
+    check(true, "not possible in this build");
+    return 0;
+  }
+  setMaxProcs(1);
+  static std::atomic<bool> stop{false};
+  for (int i = 0; i < 20; ++i) {
+    go([] {
+      while (!stop.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  gosched();
+  check(threads() <= 30, "a bounded number of threads");
+  stop = true;
+  check(eventually([] { return numGoroutine() == 1; }), "all end");
+  return 0;
+}
+
 int insideBlockingSection() {
   WaitGroup group;
   group.go([] {});
@@ -346,6 +390,9 @@ constexpr Way kWays[] = {
     {"overflow", overflow},
     {"bad-pointer", badPointer},
     {"foreign-thread", foreignThread},
+    {"foreign-thread-wakes-late", foreignThreadWakesLate},
+    {"thread-exhaustion", threadExhaustion},
+    {"async-bound", asyncBound},
     {"inside-blocking-section", insideBlockingSection},
     {"wedge-startup-thread", wedgeStartupThread},
     {"init-lock-pins", initLockPins},

@@ -102,6 +102,16 @@ TEST_F(ProgramTest, APanicDoesNotUnwindTheStackThatThrew) {
   EXPECT_EQ(outcome.status, kFatal);
 }
 
+// C 44, Go's TestThreadExhaustion.
+TEST_F(ProgramTest, TooManyThreadsEndTheProgram) {
+  expectFatal("thread-exhaustion",
+              "runtime: program exceeds 10-thread limit\nfatal error: thread exhaustion\n");
+}
+
+TEST_F(ProgramTest, WaitingForAForeignThreadIsNoDeadlock) { expectAllOk(run("foreign-thread-wakes-late")); }
+
+TEST_F(ProgramTest, AsynchronousPreemptionTiesUpABoundedNumberOfThreads) { expectAllOk(run("async-bound")); }
+
 TEST_F(ProgramTest, MisuseIsFatalInGosWords) {
   expectFatal("go-nil", "fatal error: go of nil func value\n\ngoroutine 1 [running]:\n");
   expectFatal("go-nil-pointer", "fatal error: go of nil func value\n");
