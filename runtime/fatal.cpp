@@ -1,129 +1,71 @@
 #include "runtime/fatal.h"
 
 #include <cxxabi.h>
+#include <signal.h>
 #include <unistd.h>
-#include <unwind.h>
 
 #include <array>
 #include <atomic>
 #include <cinttypes>
-#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string_view>
 #include <typeinfo>
 
+#include "runtime/debugvars.h"
+#include "runtime/dump.h"
 #include "runtime/gmp.h"
-#include "runtime/runtime.h"
-#include "runtime/stack.h"
+#include "runtime/machine.h"
 
 namespace fairlead::runtime {
 namespace {
 
 constexpr int kExitStatus = 2;
-constexpr int kMaxFrames = 50;
-constexpr size_t kMaxLine = 2048;
+constexpr int kThirdFailure = 4;  // exit status, as in Go
+
+// How much FAIRLEAD_TRACEBACK asks for, in the words and the order of GOTRACEBACK.
+enum class Level { None, Single, All, System, Crash };
 
 constinit std::atomic<bool> dying{false};
 constinit std::atomic<pid_t> dyingThread{0};
+constinit int failures = 0;  // of the dying thread
+constinit Printer print;
 
-[[gnu::format(printf, 1, 2)]] void print(const char* format, ...) {
-  std::array<char, kMaxLine> line;
-  va_list args;
-  va_start(args, format);
-  const int n = std::vsnprintf(line.data(), line.size(), format, args);
-  va_end(args);
-  if (n <= 0) return;
-  const size_t length = std::min(static_cast<size_t>(n), line.size() - 1);
-  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), length);
+Level level() {
+  const char* text = std::getenv("FAIRLEAD_TRACEBACK");
+  constexpr std::array<std::string_view, 5> kWords = {"none", "single", "all", "system", "crash"};
+  for (size_t i = 0; text != nullptr && i < kWords.size(); ++i) {
+    if (text == kWords[i]) return static_cast<Level>(i);
+  }
+  return Level::Single;
 }
 
 [[noreturn]] void waitForEnd() {
   for (;;) pause();
 }
 
-// beginDying() returns for one thread only. A second failure of that same thread ends the program at once.
-void beginDying() {
+[[noreturn]] void end() {
+  if (level() == Level::Crash) {
+    signal(SIGABRT, SIG_DFL);
+    std::abort();
+  }
+  _exit(kExitStatus);
+}
+
+// beginDying() returns for one thread only; false when that thread fails again, over its own report.
+bool beginDying() {
   if (!dying.exchange(true)) {
     dyingThread = gettid();
-    return;
+    return true;
   }
-  if (dyingThread == gettid()) _exit(kExitStatus);
-  waitForEnd();
-}
-
-const char* describe(const G& g) {
-  switch (g.status.load(std::memory_order_relaxed)) {
-    case GStatus::Runnable:
-      return "runnable";
-    case GStatus::Running:
-      return "running";
-    case GStatus::Syscall:
-      return "syscall";
-    default:
-      break;
+  if (dyingThread != gettid()) waitForEnd();
+  if (++failures > 1) {
+    print("stack trace unavailable\n");
+    _exit(kThirdFailure);
   }
-  switch (g.waitReason.load(std::memory_order_relaxed)) {
-    case WaitReason::ChanReceive:
-      return "chan receive";
-    case WaitReason::ChanReceiveNil:
-      return "chan receive (nil chan)";
-    case WaitReason::ChanSend:
-      return "chan send";
-    case WaitReason::ChanSendNil:
-      return "chan send (nil chan)";
-    case WaitReason::Select:
-      return "select";
-    case WaitReason::SelectNoCases:
-      return "select (no cases)";
-    case WaitReason::MutexLock:
-      return "sync.Mutex.Lock";
-    case WaitReason::RWMutexRLock:
-      return "sync.RWMutex.RLock";
-    case WaitReason::RWMutexLock:
-      return "sync.RWMutex.Lock";
-    case WaitReason::CondWait:
-      return "sync.Cond.Wait";
-    case WaitReason::Semacquire:
-      return "semacquire";
-    case WaitReason::WaitGroupWait:
-      return "sync.WaitGroup.Wait";
-    case WaitReason::Sleep:
-      return "sleep";
-    default:
-      return "waiting";
-  }
-}
-
-void printHeader(const G& g) {
-  const bool locked = g.lockedm.load(std::memory_order_relaxed) != nullptr;
-  print("goroutine %" PRIu64 " [%s%s]:\n", g.goid.load(std::memory_order_relaxed), describe(g),
-        locked ? ", locked to thread" : "");
-}
-
-_Unwind_Reason_Code printFrame(_Unwind_Context* frame, void* count) {
-  if (++*static_cast<int*>(count) > kMaxFrames) return _URC_NORMAL_STOP;
-  print("\t%#" PRIxPTR "\n", static_cast<uintptr_t>(_Unwind_GetIP(frame)));
-  return _URC_NO_REASON;
-}
-
-// printCaller() is for the goroutine that brought the end about: who it is, and the addresses on its stack.
-void printCaller(const G& g) {
-  printHeader(g);
-  int count = 0;
-  _Unwind_Backtrace(printFrame, &count);
-}
-
-void printOthers(const G* caller) {
-  forEachG(
-      [](G* gp, void* except) {
-        const GStatus status = gp->status.load(std::memory_order_relaxed);
-        if (gp == except || status == GStatus::Dead) return;
-        print("\n");
-        printHeader(*gp);
-        if (gp->parent != 0) print("\tcreated by goroutine %" PRIu64 "\n", gp->parent);
-      },
-      const_cast<G*>(caller));
+  print("panic during panic\n");
+  return false;
 }
 
 const G* callingG() {
@@ -131,66 +73,148 @@ const G* callingG() {
   return m != nullptr ? m->curg : nullptr;
 }
 
-void printException() {
-  const std::type_info* type = abi::__cxa_current_exception_type();
-  if (type == nullptr) return print("panic: terminate called\n");
+// Report is what is printed of whom.
+struct Report {
+  const G* caller = nullptr;  // nullptr: none, the scheduler or a foreign thread
+  uintptr_t from = 0;         // where the caller's backtrace begins
+  bool all = false;           // even if FAIRLEAD_TRACEBACK does not ask for it
+  bool mayAllocate = false;
+};
+
+void printGoroutines(const Report& report) {
+  const Level wanted = level();
+  if (wanted == Level::None) return;
+  Dump dump(print, {.system = wanted >= Level::System, .mayAllocate = report.mayAllocate});
+  if (report.caller != nullptr) {
+    GoroutineState state;
+    state.read(*report.caller);
+    state.trace = {};
+    callersBacktrace(state.trace, report.from);
+    dump.goroutine(state);
+  }
+  if (report.all || wanted >= Level::All) dump.others(report.caller);
+}
+
+// ---- panics
+
+using Causes = std::array<std::exception_ptr, 8>;
+
+std::exception_ptr nestedIn(const std::exception_ptr& outer) {
   try {
-    throw;
-  } catch (const std::exception& e) {
-    print("panic: %s\n", e.what());
+    std::rethrow_exception(outer);
+  } catch (const std::nested_exception& e) {
+    return e.nested_ptr();
   } catch (...) {
-    int status = 0;
-    char* name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-    print("panic: (%s)\n", name != nullptr ? name : type->name());
-    std::free(name);
+    return nullptr;
   }
 }
 
-[[noreturn]] void onTerminate() {
-  beginDying();
-  std::fflush(nullptr);
-  printException();
-  if (const G* gp = callingG()) {
-    print("\n");
-    printCaller(*gp);
+// collectCauses() finds what nobody caught, then what was being handled when that was thrown, then what those
+// carry inside; newest first. It takes them off the thread's list of exceptions that are being handled.
+size_t collectCauses(Causes& causes) {
+  size_t n = 0;
+  const auto add = [&](const std::exception_ptr& cause) {
+    const auto* known = std::find(causes.begin(), causes.begin() + n, cause);
+    if (cause != nullptr && n < causes.size() && known == causes.begin() + n) causes[n++] = cause;
+  };
+  for (size_t i = 0; i < causes.size() && std::current_exception() != nullptr; ++i) {
+    add(std::current_exception());
+    abi::__cxa_end_catch();
   }
-  _exit(kExitStatus);
+  for (size_t i = 0; i < n; ++i) add(nestedIn(causes[i]));
+  return n;
+}
+
+void printCause(const std::exception_ptr& cause) {
+  try {
+    std::rethrow_exception(cause);
+  } catch (const std::exception& e) {
+    print("panic: %s", e.what());
+  } catch (...) {
+    std::array<char, 256> name;
+    const char* symbol = abi::__cxa_current_exception_type()->name();
+    std::snprintf(name.data(), name.size(), "%s", symbol);
+    int status = 0;
+    char* readable = abi::__cxa_demangle(symbol, nullptr, nullptr, &status);
+    print("panic: (%s)", readable != nullptr ? readable : name.data());
+    std::free(readable);
+  }
+}
+
+void printCauses() {
+  const bool unwinding = std::uncaught_exceptions() > 0;
+  Causes causes;
+  const size_t n = collectCauses(causes);
+  if (n == 0) print("panic: terminate called\n");
+  for (size_t i = n; i-- > 0;) {
+    if (i + 1 < n) print("\t");
+    printCause(causes[i]);
+    print(i > 0 ? " [recovered]\n" : "\n");
+  }
+  if (unwinding) print("\t[while another exception unwound the stack]\n");
+}
+
+[[noreturn]] void onTerminate() {
+  const bool first = beginDying();
+  if (!first) {
+    print("fatal error: panic while printing panic value\n");
+    end();
+  }
+  std::fflush(nullptr);
+  const auto from = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
+  printCauses();
+  printGoroutines({.caller = callingG(), .from = from, .mayAllocate = true});
+  end();
+}
+
+void onQuit(int, siginfo_t* info, void* context) {
+  if (dying) return;
+  beginDying();
+  const uintptr_t pc = programCounter(context);
+  print("SIGQUIT: quit\nPC=%#" PRIxPTR " m=%d sigcode=%d\n", pc, gettid(), info->si_code);
+  printGoroutines({.caller = callingG(), .from = pc, .all = true});
+  end();
 }
 
 }  // namespace
 
 void fatal(const char* text, const char* before) {
-  beginDying();
+  const bool first = beginDying();
   print("%sfatal error: %s\n", before, text);
-  const G* caller = callingG();
-  if (caller != nullptr) {
-    print("\n");
-    printCaller(*caller);
-  }
-  printOthers(caller);
-  _exit(kExitStatus);
+  const auto from = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
+  if (first) printGoroutines({.caller = callingG(), .from = from, .all = true});
+  end();
 }
 
 void fatalDeadlock(const char* text) {
   beginDying();
   std::fflush(nullptr);
   print("fatal error: %s\n", text);
-  printOthers(nullptr);
-  _exit(kExitStatus);
+  printGoroutines({.all = true, .mayAllocate = true});
+  end();
 }
 
-void fatalOverflow(const G& g, const void* at) {
+void fatalOverflow(const G& g, const void* at, void* context) {
   beginDying();
   print("runtime: goroutine stack exceeds %zu-byte limit\nruntime: address %p is below stack=[%p, %p]\n",
         static_cast<size_t>(g.stackHigh - g.stackLow), at, static_cast<const void*>(g.stackLow),
         static_cast<const void*>(g.stackHigh));
-  print("fatal error: stack overflow\n\n");
-  printHeader(g);
-  printOthers(&g);
-  _exit(kExitStatus);
+  print("fatal error: stack overflow\n");
+  printGoroutines({.caller = &g, .from = programCounter(context), .all = true});
+  end();
 }
 
 void installPanicHandler() { std::set_terminate(onTerminate); }
+
+void installQuitHandler() {
+  struct sigaction action {};
+  if (debugVar("nosigquit") != 0) return;
+  if (sigaction(SIGQUIT, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+  action.sa_sigaction = onQuit;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGQUIT, &action, nullptr);
+}
 
 void waitIfDying() {
   if (dying) waitForEnd();

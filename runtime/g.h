@@ -48,7 +48,8 @@ struct G {
   char* stackLow = nullptr;   // lowest usable address, above the guard; nullptr: main, on the OS stack
   char* stackHigh = nullptr;  // where the first frame may begin, below the closure and this record
   std::atomic<uint64_t> goid{0};
-  uint64_t parent = 0;  // goid of the one that called go()
+  uint64_t parent = 0;      // goid of the one that called go()
+  uintptr_t createdAt = 0;  // where in the code that was: the address that go() returns to
   std::atomic<GStatus> status{GStatus::Dead};
   std::atomic<WaitReason> waitReason{WaitReason::None};
   M* m = nullptr;                     // Running, Syscall: who runs it

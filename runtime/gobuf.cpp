@@ -14,11 +14,13 @@ namespace {
 // r15 r14 r13 r12 rbx rbp, the address to continue at
 constexpr size_t kSavedWords = 7;
 constexpr size_t kEntryWord = 3;
+constexpr size_t kFrameWord = 5;
 constexpr size_t kContinueWord = 6;
 #elif defined(__aarch64__)
 // x29, x30 (the address to continue at), x19 to x28, d8 to d15
 constexpr size_t kSavedWords = 20;
 constexpr size_t kEntryWord = 2;
+constexpr size_t kFrameWord = 0;
 constexpr size_t kContinueWord = 1;
 #else
 #error "runtime: write gobuf_<architecture>.S for this machine and describe its frame here"
@@ -82,6 +84,11 @@ ThreadState adoptThread([[maybe_unused]] Gobuf& c) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(from.fakeStack, nullptr, nullptr);
 #endif
+}
+
+[[gnu::no_sanitize("thread")]] ParkedFrame parkedFrame(const Gobuf& c) {
+  const auto* words = static_cast<const uintptr_t*>(c.sp);
+  return {.pc = words[kContinueWord], .fp = words[kFrameWord]};
 }
 
 void retireGobuf([[maybe_unused]] Gobuf& c) {

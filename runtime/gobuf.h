@@ -65,6 +65,14 @@ void retireGobuf(Gobuf& c);
 // back to `from`, perhaps on another thread. `dying`: nobody will.
 void switchStack(Gobuf& from, Gobuf& to, const ThreadState& here, bool dying);
 
+// ParkedFrame is where a stack was left: the address it continues at, and the frame pointer there.
+struct ParkedFrame {
+  uintptr_t pc = 0;
+  uintptr_t fp = 0;
+};
+// parkedFrame() reads it from the stack; `c` must be one that was prepared or left.
+ParkedFrame parkedFrame(const Gobuf& c);
+
 // enteredStack() is the first thing a new stack calls.
 inline void enteredStack() {
 #if defined(__SANITIZE_ADDRESS__)

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "runtime/gmp.h"
+#include "runtime/machine.h"
 #include "runtime/runtime.h"
 
 namespace fairlead::runtime {
@@ -83,20 +84,12 @@ bool blockedOnFutex(const mcontext_t& machine) {
 #endif
 }
 
-uintptr_t programCounter(const mcontext_t& machine) {
-#if defined(__x86_64__)
-  return static_cast<uintptr_t>(machine.gregs[REG_RIP]);
-#elif defined(__aarch64__)
-  return machine.pc;
-#endif
-}
-
-bool mayStopAt(const mcontext_t& machine) {
-  const uintptr_t at = programCounter(machine);
+bool mayStopAt(const void* context) {
+  const uintptr_t at = programCounter(context);
   for (size_t i = 0; i < async.rangeCount; ++i) {
     if (at >= async.ranges[i].begin && at < async.ranges[i].end) return true;
   }
-  return blockedOnFutex(machine);
+  return blockedOnFutex(static_cast<const ucontext_t*>(context)->uc_mcontext);
 }
 
 // asyncPreempt() gives m's P away and sleeps until the goroutine is scheduled again, all inside the signal
@@ -118,7 +111,7 @@ void onPreempt(int, siginfo_t*, void* context) {
   M* m = thread->m;
   if (m == nullptr || thread->locks != 0 || m->p == nullptr || m->curg == nullptr) return;
   if (!m->p->preempt.load(std::memory_order_relaxed)) return;
-  if (!mayStopAt(static_cast<const ucontext_t*>(context)->uc_mcontext)) return;
+  if (!mayStopAt(context)) return;
   const int error = errno;
   acquirem();
   if (async.left.fetch_sub(1, std::memory_order_relaxed) > 0) asyncPreempt(m);

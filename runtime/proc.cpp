@@ -139,6 +139,7 @@ void schedinit() {
   SpinBudget::allow(cpusAllowed() > 1);
   rememberSignals();
   installFaultHandler();
+  installQuitHandler();
   m0.altStack = installAltStack();
   sched.multi.store(true, std::memory_order_release);
   if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();
@@ -217,7 +218,7 @@ Spawn::~Spawn() {
   gput(getm()->p, gp_);
 }
 
-void Spawn::start(void (*entry)(void*)) {
+[[gnu::noinline]] void Spawn::start(void (*entry)(void*)) {
   const NoPreempt noPreempt;
   M* m = getm();
   G* gp = std::exchange(gp_, nullptr);
@@ -226,6 +227,7 @@ void Spawn::start(void (*entry)(void*)) {
   gp->goid.store(nextGoid(m->p), std::memory_order_relaxed);
   // On g0 it is a timer that starts one.
   gp->parent = m->curg != nullptr ? m->curg->goid.load(std::memory_order_relaxed) : 0;
+  gp->createdAt = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
   prepareGobuf(gp->gobuf, gp->stackLow, closure_, goroutineEntry);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   countAlive(m->p, 1);

@@ -153,8 +153,9 @@ inline void checkpoint() {
     detail::preemptSlow();
 }
 
+// Always inlined, so that what Spawn::start() returns to is in the function that called go(): traces say so.
 template <class F>
-void go(F&& f) {
+[[gnu::always_inline]] inline void go(F&& f) {
   using Fn = std::decay_t<F>;
   static_assert(sizeof(Fn) <= 16 * 1024,
                 "the closure lives on the goroutine's stack: capture something smaller");

@@ -71,12 +71,12 @@ void guard(char* base) {
   ++slabs.pagesProtected;
 }
 
-void onFault(int signal, siginfo_t* info, void*) {
+void onFault(int signal, siginfo_t* info, void* context) {
   const auto* at = static_cast<const char*>(info->si_addr);
   for (const Slab* slab = slabs.first.load(std::memory_order_acquire); slab != nullptr; slab = slab->next) {
     if (at < slab->base || at >= slab->base + kSlabSize) continue;
     char* base = slab->base + static_cast<size_t>(at - slab->base) / kStackSize * kStackSize;
-    if (at < base + kGuardSize) fatalOverflow(*recordOf(base), at);
+    if (at < base + kGuardSize) fatalOverflow(*recordOf(base), at, context);
   }
   // Not ours: returning repeats the fault, and then whoever was there before us sees it.
   sigaction(signal, &previous, nullptr);

@@ -1,0 +1,156 @@
+#include "runtime/dump.h"
+
+#include <array>
+#include <cinttypes>
+#include <string_view>
+
+#include "runtime/gmp.h"
+#include "runtime/stack.h"
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr size_t kLongestName = 512;
+constexpr int64_t kMinute = 60'000'000'000;
+
+const char* describe(WaitReason reason) {
+  switch (reason) {
+    case WaitReason::None:
+      return "waiting";
+    case WaitReason::ChanReceive:
+      return "chan receive";
+    case WaitReason::ChanReceiveNil:
+      return "chan receive (nil chan)";
+    case WaitReason::ChanSend:
+      return "chan send";
+    case WaitReason::ChanSendNil:
+      return "chan send (nil chan)";
+    case WaitReason::Select:
+      return "select";
+    case WaitReason::SelectNoCases:
+      return "select (no cases)";
+    case WaitReason::MutexLock:
+      return "sync.Mutex.Lock";
+    case WaitReason::RWMutexRLock:
+      return "sync.RWMutex.RLock";
+    case WaitReason::RWMutexLock:
+      return "sync.RWMutex.Lock";
+    case WaitReason::CondWait:
+      return "sync.Cond.Wait";
+    case WaitReason::Semacquire:
+      return "semacquire";
+    case WaitReason::WaitGroupWait:
+      return "sync.WaitGroup.Wait";
+    case WaitReason::Sleep:
+      return "sleep";
+    case WaitReason::Preempted:
+      return "preempted";
+  }
+  return "waiting";
+}
+
+// hidden() are the functions through which every goroutine comes to life and leaves its stack: they say
+// nothing that the header does not.
+bool hidden(const char* mangled) {
+  if (mangled == nullptr) return false;
+  const std::string_view name = mangled;
+  if (name == "fairleadEntry" || name == "fairleadSwitch") return true;
+  constexpr std::string_view kRuntime = "_ZN8fairlead7runtime";
+  if (!name.starts_with(kRuntime)) return false;
+  const std::string_view rest = name.substr(kRuntime.size());
+  for (const std::string_view one :
+       {"11switchStack", "10switchAway", "6gopark", "11stoplockedm", "14goroutineEntry"}) {
+    if (rest.starts_with(one)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void GoroutineState::read(const G& g) {
+  goid = g.goid.load(std::memory_order_relaxed);
+  parent = g.parent;
+  createdAt = g.createdAt;
+  status = g.status.load(std::memory_order_relaxed);
+  waitReason = g.waitReason.load(std::memory_order_relaxed);
+  const int64_t since = g.waitsince.load(std::memory_order_relaxed);
+  if (status == GStatus::Waiting && since != 0) waited = nanotime() - since;
+  const M* lockedm = g.lockedm.load(std::memory_order_relaxed);
+  locked = lockedm != nullptr;
+  const bool onThread = locked || status == GStatus::Running || status == GStatus::Syscall;
+  if (!onThread) parkedBacktrace(trace, g);
+}
+
+const char* GoroutineState::word() const {
+  switch (status) {
+    case GStatus::Dead:
+      return "dead";
+    case GStatus::Runnable:
+      return waitReason == WaitReason::Preempted ? "preempted" : "runnable";
+    case GStatus::Running:
+      return "running";
+    case GStatus::Syscall:
+      return "syscall";
+    case GStatus::Waiting:
+      break;
+  }
+  return describe(waitReason);
+}
+
+void Dump::header(const GoroutineState& state) const {
+  print_("goroutine %" PRIu64 " [%s", state.goid, state.word());
+  if (state.waited >= kMinute) print_(", %" PRId64 " minutes", state.waited / kMinute);
+  if (state.locked) print_(", locked to thread");
+  print_("]:\n");
+}
+
+void Dump::place(Frame frame) {
+  std::array<char, kLongestName> name;
+  const Symbol symbol = symbols_.find(frame);
+  if (symbol.name == nullptr) return print_("?");
+  demangle(symbol.name, name.data(), name.size(), style_.mayAllocate);
+  print_("%s+%#" PRIxPTR, name.data(), symbol.offset);
+}
+
+void Dump::frames(const Backtrace& trace) {
+  if (trace.count == 0) return print_("\tgoroutine running on other thread; stack unavailable\n");
+  for (uint32_t i = 0; i < trace.count; ++i) {
+    const Frame frame = trace.frames[i];
+    if (!style_.system && hidden(symbols_.find(frame).name)) continue;
+    print_("\t%#" PRIxPTR " ", static_cast<uintptr_t>(frame.pc));
+    place(frame);
+    print_("\n");
+  }
+  if (trace.elided) print_("\t...additional frames elided...\n");
+}
+
+void Dump::goroutine(const GoroutineState& state) {
+  print_("\n");
+  header(state);
+  if (state.thread != 0) print_("\tthread %d", state.thread);
+  if (state.thread != 0 && state.p >= 0) print_(", P %d", state.p);
+  if (state.thread != 0) print_("\n");
+  frames(state.trace);
+  if (state.parent == 0) return;
+  print_("created by goroutine %" PRIu64 " at ", state.parent);
+  place({.exact = 0, .pc = state.createdAt});
+  print_("\n");
+}
+
+void Dump::others(const G* except) {
+  struct To {
+    Dump* dump;
+    const G* except;
+  } to{this, except};
+  forEachG(
+      [](G* gp, void* arg) {
+        const To& to = *static_cast<To*>(arg);
+        if (gp == to.except || gp->status.load(std::memory_order_relaxed) == GStatus::Dead) return;
+        GoroutineState state;
+        state.read(*gp);
+        to.dump->goroutine(state);
+      },
+      &to);
+}
+
+}  // namespace fairlead::runtime

@@ -1,0 +1,176 @@
+// A program that shows its goroutines in the way its first argument names. Run by dump_test, which knows what
+// it must print.
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <stdexcept>
+
+#include "runtime/chan.h"
+#include "runtime/runtime.h"
+#include "runtime/sync.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Not inlined, so that the traces have these names in them, and not the last call, so that they stay.
+[[gnu::noinline]] void waitsHere(const Chan<int>& c) {
+  c.receive();
+  std::fputs("", stdout);
+}
+
+[[gnu::noinline]] void makesAGoroutine(const Chan<int>& c) {
+  go([c] { waitsHere(c); });
+  std::fputs("", stdout);
+}
+
+[[gnu::noipa]] void panicsHere(const char* text) { throw std::runtime_error(text); }
+
+int deadlock() {
+  const Chan<int> c;
+  makesAGoroutine(c);
+  waitsHere(c);
+  return 0;
+}
+
+int panic() {
+  const Chan<int> c;
+  makesAGoroutine(c);
+  panicsHere("boom");
+  return 0;
+}
+
+int quit() {
+  const Chan<int> c;
+  makesAGoroutine(c);
+  gosched();
+  kill(getpid(), SIGQUIT);
+  for (;;) usleep(1000);  // ThreadSanitizer delivers signals in calls that it knows
+}
+
+// Without a second goroutine the runtime has no handlers.
+int quitAlone() {
+  kill(getpid(), SIGQUIT);
+  return 0;
+}
+
+int quitOwnHandler() {
+  signal(SIGQUIT, [](int) { _exit(77); });
+  return quit();
+}
+
+int panicInCatch() {
+  try {
+    throw std::runtime_error("first");
+  } catch (const std::exception&) {
+    throw std::runtime_error("second");
+  }
+}
+
+int panicInNestedCatches() {
+  try {
+    panicInCatch();
+  } catch (const std::exception&) {
+    try {
+      throw std::logic_error("third");
+    } catch (const std::exception&) {
+      throw 4;
+    }
+  }
+  return 0;
+}
+
+int panicWithNested() {
+  std::exception_ptr kept;
+  try {
+    try {
+      throw std::runtime_error("cause");
+    } catch (...) {
+      std::throw_with_nested(std::runtime_error("effect"));
+    }
+  } catch (...) {
+    kept = std::current_exception();
+  }
+  std::rethrow_exception(kept);
+}
+
+int panicWhileUnwinding() {
+  struct Throws {
+    ~Throws() { panicsHere("second"); }
+  };
+  try {
+    const Throws throws;
+    throw std::runtime_error("first");
+  } catch (const std::exception&) {
+  }
+  return 0;
+}
+
+int panicInWhat() {
+  struct Bad : std::exception {
+    [[nodiscard]] const char* what() const noexcept override {
+      panicsHere("inner");
+      return "";
+    }
+  };
+  throw Bad();
+}
+
+int rethrown() {
+  try {
+    throw std::runtime_error("once");
+  } catch (...) {
+    throw;
+  }
+}
+
+// main returns while another goroutine panics, and waits for the end of its text.
+int panicRace() {
+  static std::atomic<bool> printing{false};
+  struct Slow : std::exception {
+    [[nodiscard]] const char* what() const noexcept override {
+      printing = true;
+      usleep(20'000);
+      return "raced";
+    }
+  };
+  go([] { throw Slow(); });
+  while (!printing) gosched();
+  return 0;
+}
+
+struct Way {
+  const char* name;
+  int (*run)();
+};
+
+constexpr Way kWays[] = {
+    {"deadlock", deadlock},
+    {"panic", panic},
+    {"quit", quit},
+    {"quit-alone", quitAlone},
+    {"quit-own-handler", quitOwnHandler},
+    {"panic-in-catch", panicInCatch},
+    {"panic-in-nested-catches", panicInNestedCatches},
+    {"panic-with-nested", panicWithNested},
+    {"panic-while-unwinding", panicWhileUnwinding},
+    {"panic-in-what", panicInWhat},
+    {"rethrown", rethrown},
+    {"panic-race", panicRace},
+};
+
+}  // namespace
+}  // namespace fairlead::runtime
+
+int fairlead::goMain(int argc, char** argv) {
+  for (const auto& way : runtime::kWays) {
+    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
+  }
+  std::fprintf(stderr, "unknown way to end\n");
+  return 99;
+}
