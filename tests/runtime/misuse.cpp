@@ -1,0 +1,121 @@
+// A program that misuses channels or sync in the way its first argument names, or blocks for ever. Run by
+// misuse_test, which knows what it must print.
+#include <cstdio>
+#include <cstring>
+
+#include "runtime/chan.h"
+#include "runtime/runtime.h"
+#include "runtime/select.h"
+#include "runtime/sync.h"
+
+namespace fairlead::runtime {
+namespace {
+
+// One goroutine for each thing that can be waited for, none of which will ever happen.
+int everyReason() {
+  static const Chan<int> chan;
+  static const Chan<int> nil(nullptr);
+  static Mutex mutex;
+  static RWMutex written;
+  static RWMutex read;
+  static Cond cond;
+  static WaitGroup group;
+  mutex.lock();
+  written.lock();
+  read.lock_shared();
+  group.add(1);
+  go([] { nil.receive(); });
+  go([] { nil.send(1); });
+  go([] { Chan<int>().send(1); });
+  go([] { select(receive(chan), send(nil, 1)); });
+  go([] { select(receive(nil), send(nil, 1)); });
+  go([] { select(); });
+  go([] { mutex.lock(); });
+  go([] { written.lock_shared(); });
+  go([] { read.lock(); });
+  go([] {
+    Mutex own;
+    own.lock();
+    cond.wait(own);
+  });
+  go([] { group.wait(); });
+  go([] {
+    Once once;
+    once.call([&] { once.call([] {}); });
+  });
+  select(receive(nil));
+  return 0;
+}
+
+int unlockMutex() {
+  Mutex mutex;
+  mutex.lock();
+  mutex.unlock();
+  mutex.unlock();
+  return 0;
+}
+
+int unlockRWMutex() {
+  RWMutex mutex;
+  mutex.unlock();
+  return 0;
+}
+
+int unlockReadRWMutex() {
+  RWMutex mutex;
+  mutex.lock_shared();
+  mutex.unlock();
+  return 0;
+}
+
+int readUnlockRWMutex() {
+  RWMutex mutex;
+  mutex.unlock_shared();
+  return 0;
+}
+
+int readUnlockWritten() {
+  RWMutex mutex;
+  mutex.lock();
+  mutex.unlock_shared();
+  return 0;
+}
+
+// A second reader, behind a writer that waits for the first.
+int recursiveRead() {
+  static RWMutex mutex;
+  mutex.lock_shared();
+  go([] { mutex.lock(); });
+  while (mutex.try_lock_shared()) {
+    mutex.unlock_shared();
+    gosched();
+  }
+  mutex.lock_shared();
+  return 0;
+}
+
+struct Way {
+  const char* name;
+  int (*run)();
+};
+
+constexpr Way kWays[] = {
+    {"every-reason", everyReason},
+    {"unlock-mutex", unlockMutex},
+    {"unlock-rwmutex", unlockRWMutex},
+    {"unlock-read-rwmutex", unlockReadRWMutex},
+    {"read-unlock-rwmutex", readUnlockRWMutex},
+    {"read-unlock-written", readUnlockWritten},
+    {"recursive-read", recursiveRead},
+};
+
+}  // namespace
+}  // namespace fairlead::runtime
+
+int fairlead::goMain(int argc, char** argv) {
+  for (const auto& way : runtime::kWays) {
+    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
+  }
+  std::fprintf(stderr, "unknown way\n");
+  return 99;
+}

@@ -1,0 +1,51 @@
+// How programs end that misuse channels and sync, or wait for what never comes, compared with Go's words.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/runtime/child.h"
+#include "tests/runtime/fixture.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using MisuseTest = RuntimeTest;
+
+constexpr int kFatal = 2;
+
+void expectFatal(const std::string& way, const std::string& head) {
+  const Outcome outcome = runProgram({MISUSE, way});
+  EXPECT_EQ(outcome.err.substr(0, head.size()), head) << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal) << outcome.err;
+}
+
+TEST_F(MisuseTest, WhatAGoroutineWaitsForIsNamedInGosWords) {
+  const Outcome outcome = runProgram({MISUSE, "every-reason"});
+  EXPECT_TRUE(
+      outcome.err.starts_with("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan "
+                              "receive (nil chan)"))
+      << outcome.err;
+  for (const char* reason : {"chan receive (nil chan)", "chan send (nil chan)", "chan send", "select",
+                             "select (no cases)", "sync.Mutex.Lock", "sync.RWMutex.RLock",
+                             "sync.RWMutex.Lock", "sync.Cond.Wait", "sync.WaitGroup.Wait"}) {
+    EXPECT_NE(outcome.err.find(std::string(" [") + reason + "]:\n"), std::string::npos)
+        << reason << " in " << outcome.err;
+  }
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(MisuseTest, UnlockingWhatIsNotLockedIsFatal) {
+  expectFatal("unlock-mutex", "fatal error: sync: unlock of unlocked mutex\n");
+  expectFatal("unlock-rwmutex", "fatal error: sync: Unlock of unlocked RWMutex\n");
+  expectFatal("unlock-read-rwmutex", "fatal error: sync: Unlock of unlocked RWMutex\n");
+  expectFatal("read-unlock-rwmutex", "fatal error: sync: RUnlock of unlocked RWMutex\n");
+  expectFatal("read-unlock-written", "fatal error: sync: RUnlock of unlocked RWMutex\n");
+}
+
+TEST_F(MisuseTest, ASecondReadLockBehindAWriterIsADeadlock) {
+  expectFatal("recursive-read",
+              "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [sync.RWMutex.RLock]:\n");
+}
+
+}  // namespace
+}  // namespace fairlead::runtime

@@ -1,0 +1,132 @@
+// Every sentence of Go's sync.WaitGroup.
+#include "runtime/waitgroup.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "runtime/chan.h"
+#include "runtime/runtime.h"
+#include "tests/runtime/fixture.h"
+#include "tests/runtime/observe.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using WaitGroupTest = RuntimeTest;
+
+TEST_F(WaitGroupTest, WaitReturnsAtOnceWhenTheCounterIsZero) {
+  WaitGroup group;
+  group.wait();
+  group.add(1);
+  group.done();
+  group.wait();
+  EXPECT_EQ(numGoroutine(), 1);
+}
+
+TEST_F(WaitGroupTest, AllWaitersAreReleased) {
+  WaitGroup work;
+  WaitGroup waiters;
+  std::atomic<int> released{0};
+  work.add(1);
+  for (int i = 0; i < 10; ++i) {
+    waiters.go([&] {
+      work.wait();
+      ++released;
+    });
+  }
+  EXPECT_EQ(released, 0);
+  work.done();
+  waiters.wait();
+  EXPECT_EQ(released, 10);
+}
+
+TEST_F(WaitGroupTest, AWaitGroupCanBeUsedAgain) {
+  WaitGroup group;
+  int sum = 0;
+  for (int round = 0; round < 1000; ++round) {
+    group.go([&sum] { ++sum; });
+    group.wait();
+  }
+  EXPECT_EQ(sum, 1000);
+}
+
+TEST_F(WaitGroupTest, AWaitGroupMayGoAsSoonAsWaitReturns) {
+  for (int round = 0; round < 1000; ++round) {
+    auto group = std::make_unique<WaitGroup>();
+    for (int i = 0; i < 3; ++i) group->go([] {});
+    group->wait();
+    group.reset();
+  }
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
+}
+
+TEST_F(WaitGroupTest, ANegativeCounterPanics) {
+  WaitGroup group;
+  try {
+    group.done();
+    FAIL() << "no panic";
+  } catch (const Panic& panic) {
+    EXPECT_STREQ(panic.what(), "sync: negative WaitGroup counter");
+  }
+}
+
+TEST_F(WaitGroupTest, GoexitStillCountsAsDone) {
+  WaitGroup group;
+  group.go([] { goexit(); });
+  group.wait();
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
+}
+
+TEST_F(WaitGroupTest, UseBeforeTheWaitersAreBackPanics) {
+  WaitGroup group;
+  const Chan<std::string> released(1);
+  group.add(1);
+  go([&group, released] { released.send(panicOf([&] { group.wait(); })); });
+  ASSERT_TRUE(parked(1, WaitReason::WaitGroupWait));
+  group.done();
+  group.add(1);
+  const std::string text = *released.receive();  // with a second P the waiter may have been back in time
+  EXPECT_TRUE(text == "sync: WaitGroup is reused before previous Wait has returned" || text == "no panic")
+      << text;
+  EXPECT_FALSE(maxProcs() == 1 && text == "no panic");
+  group.done();
+}
+
+TEST_F(WaitGroupTest, AddMayCountSeveralAtOnce) {
+  WaitGroup group;
+  group.add(3);
+  for (int i = 0; i < 3; ++i) go([&group] { group.done(); });
+  group.wait();
+  group.add(5);
+  group.add(-5);
+  group.wait();
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
+}
+
+TEST_F(WaitGroupTest, ManyWaitWhileManyCount) {
+  for (int round = 0; round < 50; ++round) {
+    WaitGroup work;
+    WaitGroup waiters;
+    std::atomic<int> done{0};
+    work.add(20);
+    for (int i = 0; i < 10; ++i) {
+      waiters.go([&] {
+        work.wait();
+        EXPECT_EQ(done, 20);
+      });
+    }
+    for (int i = 0; i < 20; ++i) {
+      go([&] {
+        ++done;
+        work.done();
+      });
+    }
+    waiters.wait();
+  }
+}
+
+}  // namespace
+}  // namespace fairlead::runtime
