@@ -43,6 +43,8 @@ const char* describe(WaitReason reason) {
       return "sync.WaitGroup.Wait";
     case WaitReason::Sleep:
       return "sleep";
+    case WaitReason::IOWait:
+      return "IO wait";
     case WaitReason::Preempted:
       return "preempted";
   }

@@ -34,6 +34,7 @@ enum class WaitReason : uint8_t {
   WaitGroupWait,
   Semacquire,
   Sleep,
+  IOWait,
   Preempted  // Runnable: interrupted by a signal, its thread sleeps in the handler
 };
 

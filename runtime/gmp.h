@@ -174,6 +174,7 @@ M* mget();            // sched.lock held
 void globrunqput(G* gp);
 void globrunqputBatch(GQueue& batch);
 G* globrunqget(P* p, uint32_t limit);
+void injectglist(GQueue& ready, P* p);
 void checkdead();  // sched.lock held
 
 // ---- proc.cpp: birth and death of goroutines and of the process

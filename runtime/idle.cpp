@@ -5,6 +5,8 @@
 
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
+#include "runtime/keeper.h"
+#include "runtime/netpoll.h"
 #include "runtime/runtime.h"
 #include "runtime/timer.h"
 
@@ -81,6 +83,19 @@ void globrunqputBatch(GQueue& batch) {
   sched.lock.unlock();
 }
 
+// injectglist() makes goroutines runnable that the poller has found ready: on `p`, which the caller owns, or
+// with nullptr on the global queue.
+void injectglist(GQueue& ready, P* p) {
+  if (ready.empty()) return;
+  GQueue overflow;
+  while (G* gp = ready.pop()) {
+    gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+    p != nullptr ? p->runq.put(gp, false, overflow) : overflow.push(gp);
+  }
+  globrunqputBatch(overflow);
+  wakep();
+}
+
 // globrunqget() takes p's share of the global queue, at most `limit`: returns the first and puts the rest on
 // p's ring.
 G* globrunqget(P* p, uint32_t limit) {
@@ -148,7 +163,7 @@ void handoffp(P* p) {
   sched.lock.unlock();
   if (stopped) return;
   fullFence();
-  if (workExists() || timers.wantKeeper()) wakep();
+  if (workExists() || keeper.wanted()) wakep();
 }
 
 // wakep() starts one spinning M if a P is idle and nobody spins: see the protocol in sched.cpp. The loop
@@ -172,7 +187,7 @@ void wakep() {
 // checkdead() ends the program when no M runs or ever will. Called whenever one more has gone to sleep.
 void checkdead() {
   const int running = sched.mcount - sched.nmidle - sched.nmidlelocked.load(std::memory_order_relaxed);
-  if (running > 0 || timers.pending() || sched.foreign) return;
+  if (running > 0 || timers.pending() || netpollWaiters() != 0 || sched.foreign) return;
   if (running < 0) fatal("checkdead: inconsistent counts");
   sched.foreign = foreignThreadsExist();
   if (sched.foreign) return;

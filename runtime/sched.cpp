@@ -36,9 +36,11 @@
 //
 // Time slices. A goroutine made ready goes to runnext and runs as soon as its waker parks. Two that keep
 // waking each other would so exclude all others; after kMaxInherit such hand-offs runnext goes to the tail of
-// the ring. Every 61st slice the global queue comes first.
+// the ring. Every 61st slice the global queue comes first, every 251st what waits for the network.
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
+#include "runtime/keeper.h"
+#include "runtime/netpoll.h"
 #include "runtime/runtime.h"
 #include "runtime/timer.h"
 
@@ -46,6 +48,8 @@ namespace fairlead::runtime {
 namespace {
 
 constexpr uint32_t kGlobalTick = 61;
+constexpr uint32_t kNetworkTick =
+    251;  // a system call: about one part in a hundred of what is done meanwhile
 constexpr uint32_t kMaxInherit = 100;
 constexpr uint32_t kLooksAtClock = 64;  // switches; for the time of a park, which need not be exact
 constexpr int kStealPasses = 4;
@@ -71,11 +75,15 @@ bool globalFirst(const P* p) {
          sched.runqsize.load(std::memory_order_relaxed) != 0;
 }
 
+bool networkFirst(const P* p) {
+  return p->schedtick.load(std::memory_order_relaxed) % kNetworkTick == 0 && netpollWaiters() != 0;
+}
+
 // pickForSwitch() is the part of the search that may run on the stack of a goroutine that is about to leave
 // it. nullptr: go and search on g0.
 Picked pickForSwitch(M* m) {
   P* p = m->p;
-  if (p == nullptr || m->exiting || globalFirst(p) || timers.pending()) return {};
+  if (p == nullptr || m->exiting || globalFirst(p) || networkFirst(p) || timers.pending()) return {};
   if (sched.gcwaiting.load(std::memory_order_relaxed)) return {};
   const Picked next = pickLocal(p);
   if (next.gp == nullptr) return {};
@@ -141,6 +149,13 @@ bool regainp(M* m) {
   return true;
 }
 
+// readied() takes the first of those whom the poller has found ready; nullptr: there are none.
+G* readied(GQueue& ready) {
+  G* gp = ready.pop();
+  if (gp != nullptr) gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  return gp;
+}
+
 // findIdle() is where an M without work ends up: it gives up its P and, unless work turned up meanwhile,
 // waits for the next timer or for somebody to wake it. On return m holds a P again.
 void findIdle(M* m) {
@@ -155,13 +170,25 @@ void findIdle(M* m) {
     becomeSpinning(m);
     return;
   }
-  if (timers.keep()) {
-    if (regainp(m)) return;
+  GQueue ready;
+  if (keeper.keep(ready)) {
+    const bool regained = regainp(m);
+    if (regained) m->nextg = readied(ready);
+    injectglist(ready, m->p);
+    if (regained) return;
     wakeSysmonIfNeeded(
         kBlockingPace);  // all Ps may be blocked in the kernel, and nobody there to run the timer
   }
   stopm(m);
   m->search.slept();
+}
+
+G* pollNetwork(P* p) {
+  GQueue ready;
+  keeper.poll(ready);
+  G* gp = readied(ready);
+  injectglist(ready, p);
+  return gp;
 }
 
 Picked findRunnable(M* m) {
@@ -173,10 +200,14 @@ Picked findRunnable(M* m) {
     if (globalFirst(p)) {
       if (G* gp = globrunqget(p, 1)) return {gp, false};
     }
+    if (networkFirst(p)) {
+      if (G* gp = pollNetwork(p)) return {gp, false};
+    }
     if (const Picked next = pickLocal(p); next.gp != nullptr) return next;
     if (sched.runqsize.load(std::memory_order_relaxed) != 0) {
       if (G* gp = globrunqget(p, RunQueue::kCapacity / 2)) return {gp, false};
     }
+    if (G* gp = pollNetwork(p)) return {gp, false};
     if (sched.nprocs > 1) {
       // At most half as many search as run: more would only get in each other's way.
       const auto busy = static_cast<int32_t>(sched.nprocs - sched.npidle.load(std::memory_order_relaxed));
@@ -267,7 +298,7 @@ void schedule(M* m) {
       fullFence();
       if (workExists()) wakep();
     }
-    if (timers.wantKeeper()) wakep();
+    if (keeper.wanted()) wakep();
     if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {
       startlockedm(m, next.gp);
       continue;

@@ -7,8 +7,8 @@
 #include <ctime>
 
 #include "runtime/gmp.h"
+#include "runtime/keeper.h"
 #include "runtime/runtime.h"
-#include "runtime/timer.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -31,7 +31,7 @@ constinit std::atomic<uint32_t> polls{0};
 constinit ThreadRequest request;
 
 bool workWithoutP() {
-  return sched.npidle.load(std::memory_order_seq_cst) == 0 && (workExists() || timers.pending());
+  return sched.npidle.load(std::memory_order_seq_cst) == 0 && (workExists() || keeper.needed());
 }
 
 // countAsM() keeps checkdead from taking the moment for the end in which we hold a P and no M runs.
@@ -87,6 +87,16 @@ bool retake(int64_t now) {
   return any;
 }
 
+// pollForBusyPs() looks at the network for Ms that do not come to it.
+void pollForBusyPs() {
+  if (!keeper.stale()) return;
+  GQueue ready;
+  countAsM(1);
+  keeper.poll(ready);
+  injectglist(ready, nullptr);
+  countAsM(-1);
+}
+
 void sleepUntilNeeded() {
   state.store(kAsleep, std::memory_order_seq_cst);
   fullFence();
@@ -112,6 +122,7 @@ void* sysmon(void*) {
     const timespec span{.tv_sec = 0, .tv_nsec = preemptionPending() ? std::min(nap, kSignalAgain) : nap};
     nanosleep(&span, nullptr);
     rounds = workWithoutP() && retake(nanotime()) ? 0 : rounds + 1;
+    pollForBusyPs();
   }
 }
 
@@ -120,7 +131,7 @@ void* sysmon(void*) {
 void noteBlocking(P* p) {
   const bool first = !anyBlocked.load(std::memory_order_relaxed);
   if (first) anyBlocked.store(true, std::memory_order_seq_cst);
-  if (first || !p->runq.empty() || sched.runqsize.load(std::memory_order_relaxed) != 0 || timers.pending()) {
+  if (first || !p->runq.empty() || sched.runqsize.load(std::memory_order_relaxed) != 0 || keeper.needed()) {
     wakeSysmonIfNeeded(kBlockingPace);
   }
 }

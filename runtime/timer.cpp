@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/gmp.h"
+#include "runtime/keeper.h"
 #include "runtime/runtime.h"
 
 namespace fairlead::runtime {
@@ -135,13 +136,8 @@ bool Timers::clear(Alarm& alarm) {
 }
 
 void Timers::announce() {
-  changes_.fetch_add(1, std::memory_order_seq_cst);
-  if (kept_.load(std::memory_order_seq_cst)) {
-    futexWake(changes_);
-  } else if (getm()->curg !=
-             nullptr) {  // else we are on g0, about to look for work or to keep the timers ourselves
-    wakep();
-  }
+  // On g0 we are about to look for work, or to be the keeper ourselves.
+  if (!keeper.wake() && getm()->curg != nullptr) wakep();
 }
 
 void Timers::run(P* p) {
@@ -176,23 +172,6 @@ void Timers::run(P* p) {
     if (n > 0) wakep();
     if (alarm != nullptr) alarm->fire(*alarm, seq, now);
   }
-}
-
-bool Timers::keep() {
-  if (!pending() || kept_.exchange(true, std::memory_order_seq_cst)) return false;
-  for (;;) {
-    const uint32_t changes = changes_.load(std::memory_order_seq_cst);
-    const int64_t next = next_.load(std::memory_order_seq_cst);
-    if (next == kNever || nanotime() >= next) break;
-    futexSleep(changes_, changes, next);
-  }
-  kept_.store(false, std::memory_order_seq_cst);
-  return true;
-}
-
-bool Timers::wantKeeper() const {
-  return pending() && !kept_.load(std::memory_order_seq_cst) &&
-         sched.npidle.load(std::memory_order_seq_cst) != 0;
 }
 
 int64_t timeAfter(int64_t d) {

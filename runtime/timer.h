@@ -1,13 +1,12 @@
 // Internal: what is to happen at a time: goroutines that sleep, and alarms.
 //
 // One 4-ary heap for all, under one lock. An entry carries its time, so ordering the heap touches nothing but
-// the heap: the sleepers' stacks are cold, and far apart. An M that has nothing else to do keeps it: it
-// sleeps until the first entry is due, so that no thread and no P is held by a sleeping goroutine, and no
-// thread beyond that one watches the clock. Ms that are busy look at it whenever they come through the
-// scheduler.
+// the heap: the sleepers' stacks are cold, and far apart. Ms look at it whenever they come through the
+// scheduler; while all have something else to do or sleep, the keeper watches the clock (keeper.h).
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -41,6 +40,8 @@ struct Alarm {
 
 class Timers {
  public:
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
   constexpr Timers() = default;
 
   // addSleeper() has gp made ready at `when` (nanotime()), maybe at once: it must have left its stack.
@@ -57,26 +58,22 @@ class Timers {
 
   // run() does what is due. Goroutines become runnable on p, which the caller owns.
   void run(P* p);
-  // keep() is called by an M that has given up its P. It returns false at once when there is nothing to wait
-  // for or there is a keeper already, else true when something may be due.
-  bool keep();
-
   [[nodiscard]] bool pending() const { return next_.load(std::memory_order_seq_cst) != kNever; }
-  // wantKeeper() says that a P is idle, whose M could keep the timers, and nobody does.
-  [[nodiscard]] bool wantKeeper() const;
+  // next() is when the first is due.
+  [[nodiscard]] int64_t next() const { return next_.load(std::memory_order_seq_cst); }
 
  private:
   // Entry is a sleeper or an alarm: one of the two pointers, told apart by the lowest bit.
   class Entry {
    public:
     Entry() = default;
-    Entry(int64_t when, G* gp) : when(when), what_(reinterpret_cast<uintptr_t>(gp) | kSleeper) {}
-    Entry(int64_t when, Alarm* alarm) : when(when), what_(reinterpret_cast<uintptr_t>(alarm)) {}
+    Entry(int64_t when, G* gp) : when(when), what_(std::bit_cast<uintptr_t>(gp) | kSleeper) {}
+    Entry(int64_t when, Alarm* alarm) : when(when), what_(std::bit_cast<uintptr_t>(alarm)) {}
     [[nodiscard]] G* sleeper() const {
-      return (what_ & kSleeper) != 0 ? reinterpret_cast<G*>(what_ - kSleeper) : nullptr;
+      return (what_ & kSleeper) != 0 ? std::bit_cast<G*>(what_ - kSleeper) : nullptr;
     }
     [[nodiscard]] Alarm* alarm() const {
-      return (what_ & kSleeper) == 0 ? reinterpret_cast<Alarm*>(what_) : nullptr;
+      return (what_ & kSleeper) == 0 ? std::bit_cast<Alarm*>(what_) : nullptr;
     }
 
     int64_t when = 0;
@@ -97,16 +94,12 @@ class Timers {
   void place(uint32_t at, Entry entry);
   bool publishNext();  // true when the first entry is earlier than it was
 
-  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-
   Lock lock_;
   Entry* heap_ = nullptr;  // under lock_, like the three that follow
   uint32_t size_ = 0;
   uint32_t reserved_ = 0;  // sleepers in the heap, and alarms that exist
   uint32_t capacity_ = 0;
   std::atomic<int64_t> next_{kNever};  // when of the first; written under lock_
-  std::atomic<bool> kept_{false};
-  std::atomic<uint32_t> changes_{0};  // the keeper sleeps on it; bumped when the first entry changes
 };
 
 extern Timers timers;

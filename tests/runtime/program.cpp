@@ -2,6 +2,7 @@
 // print.
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,6 +17,7 @@
 
 #include "runtime/chan.h"
 #include "runtime/gmp.h"
+#include "runtime/netpoll.h"
 #include "runtime/preempt.h"
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
@@ -119,6 +121,25 @@ int deadlockLockedChild() {
 int deadlockAfterSleep() {
   go([] { sleep(2ms); });
   return deadlock();
+}
+
+// All goroutines wait, one of them for a descriptor that has an event in a while.
+int netpollDeadlock() {
+  const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+  const itimerspec soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 20'000'000}};
+  check(timerfd_settime(timer, 0, &soon, nullptr) == 0, "set");
+  PollDesc* desc = PollDesc::open(timer);
+  const Chan<int> done;
+  go([desc, done] {
+    desc->reset(PollMode::Read);
+    desc->wait(PollMode::Read);
+    done.send(1);
+  });
+  done.receive();
+  desc->evict();
+  desc->close(timer);
+  check(true, "woken");
+  return 0;
 }
 
 int mainGoexit() {
@@ -376,6 +397,7 @@ constexpr Way kWays[] = {
     {"deadlock-locked", deadlockLocked},
     {"deadlock-locked-child", deadlockLockedChild},
     {"deadlock-after-sleep", deadlockAfterSleep},
+    {"netpoll-deadlock", netpollDeadlock},
     {"main-goexit", mainGoexit},
     {"main-goexit-locked", mainGoexitLocked},
     {"panic-main", panicMain},

@@ -73,6 +73,14 @@ TEST_F(ProgramTest, ASleeperKeepsADeadlockFromBeingReportedUntilItHasGone) {
   expectFatal("deadlock-after-sleep", "fatal error: all goroutines are asleep - deadlock!\n");
 }
 
+// D 59, Go's TestNetpollDeadlock.
+TEST_F(ProgramTest, WaitingForIOIsNoDeadlock) {
+  const Outcome outcome = run("netpoll-deadlock");
+  EXPECT_EQ(outcome.out, "ok: set\nok: woken\n");
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(outcome.status, 0);
+}
+
 TEST_F(ProgramTest, AfterGoexitOfMainTheOthersGoOnUntilNoneIsLeft) {
   const Outcome outcome = run("main-goexit");
   EXPECT_EQ(outcome.out, "child done\n");
