@@ -25,10 +25,11 @@ namespace fairlead::runtime {
 
 struct P;
 
-// ThreadRequest asks for a new OS thread. Lives until the thread has begun.
+// ThreadRequest asks for a new OS thread that runs start(arg). Lives until the thread has begun.
 struct ThreadRequest {
   void* (*start)(void*) = nullptr;
   void* arg = nullptr;
+  bool onTemplate = false;        // no new thread: the template thread itself is to run it
   ThreadRequest* next = nullptr;  // in the template thread's list
 };
 
@@ -203,6 +204,8 @@ void runLocked(G* gp, P* p);
 void startlockedm(M* m, G* gp);
 bool handToLocked(G* gp);
 void newThreadFromTemplate(ThreadRequest& request);
+// Has the template thread call f(arg), and waits for that in the BlockingSection that the caller is in.
+void runOnTemplateThread(void (*f)(void*), void* arg);
 void lockInternal(M* m, G* gp);  // the runtime's own lockOSThread
 void unlockInternal(M* m, G* gp);
 

@@ -8,7 +8,7 @@
 // A locked thread may be in another network namespace or working directory, and the kernel gives a new thread
 // whatever its creator has. So a locked thread never makes one: the template thread does, which is started
 // before the first such need, while by the contract of startTemplateThread() its creator is still clean, and
-// which does nothing else.
+// which else only makes processes, for the same reason.
 #include <unistd.h>
 
 #include <limits>
@@ -41,7 +41,13 @@ void* templateLoop(void*) {
     templateThread.waiting = requests == nullptr;
     templateThread.lock.unlock();
     if (requests == nullptr) templateThread.note.sleep();
-    while (requests != nullptr) startThread(*std::exchange(requests, requests->next));
+    while (requests != nullptr) {
+      ThreadRequest& request = *std::exchange(requests, requests->next);
+      if (request.onTemplate)
+        request.start(request.arg);
+      else
+        startThread(request);
+    }
   }
 }
 
@@ -114,6 +120,24 @@ void newThreadFromTemplate(ThreadRequest& request) {
   const bool wake = std::exchange(templateThread.waiting, false);
   templateThread.lock.unlock();
   if (wake && !templateThread.note.wake()) fatal("template thread woken twice");
+}
+
+void runOnTemplateThread(void (*f)(void*), void* arg) {
+  struct Job {
+    void (*f)(void*);
+    void* arg;
+    Note done;
+  } job{f, arg, {}};
+  ThreadRequest request{.start = [](void* p) -> void* {
+                          auto* job = static_cast<Job*>(p);
+                          job->f(job->arg);
+                          if (!job->done.wake()) fatal("template thread: job done twice");
+                          return nullptr;
+                        },
+                        .arg = &job,
+                        .onTemplate = true};
+  newThreadFromTemplate(request);
+  job.done.sleep();
 }
 
 // stoplockedm() sleeps until m's goroutine may run again, on the stack of that goroutine.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/fatal.h"
+#include "runtime/fork.h"
 #include "runtime/gmp.h"
 #include "runtime/preempt.h"
 #include "runtime/runtime.h"
@@ -140,6 +141,7 @@ void schedinit() {
   rememberSignals();
   installFaultHandler();
   installQuitHandler();
+  installForkHandlers();
   m0.altStack = installAltStack();
   sched.multi.store(true, std::memory_order_release);
   if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "runtime/futex.h"
@@ -17,14 +18,15 @@ namespace fairlead::runtime {
 // SpinBudget belongs to the one thread that waits.
 class SpinBudget {
  public:
-  // allow() is called once, before a second thread exists; on one CPU the waker cannot run while we look.
-  static void allow(bool yes) { allowed_ = yes; }
+  // allow() is called once, before a second thread runs goroutines; on one CPU the waker cannot run while
+  // we look.
+  static void allow(bool yes) { allowed_.store(yes, std::memory_order_relaxed); }
 
   // spin() calls arrived() until it returns true or the budget is used up; false then.
   template <class F>
   bool spin(F&& arrived) {
     start_ = nanotime();
-    if (!allowed_ || budget_ == 0) return false;
+    if (budget_ == 0 || !allowed_.load(std::memory_order_relaxed)) return false;
     const int64_t until = start_ + budget_;
     do {
       for (int i = 0; i < kLooksPerClock; ++i) {
@@ -51,7 +53,7 @@ class SpinBudget {
   static constexpr uint32_t kTryAgain = 16;
   static constexpr int kLooksPerClock = 16;
 
-  static inline constinit bool allowed_ = false;
+  static inline constinit std::atomic<bool> allowed_{false};
   int64_t budget_ = kLeast;
   int64_t start_ = 0;
   uint32_t shortWaits_ = 0;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "runtime/fatal.h"
+#include "runtime/fork.h"
 #include "runtime/gmp.h"
 #include "runtime/runtime.h"
 #include "runtime/stack.h"
@@ -118,7 +119,11 @@ void startThread(ThreadRequest& request) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread{};
-  const int error = pthread_create(&thread, &attributes, request.start, request.arg);
+  int error = 0;
+  {
+    const NoFork guard;
+    error = pthread_create(&thread, &attributes, request.start, request.arg);
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   if (error == 0) return;

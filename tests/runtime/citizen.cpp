@@ -1,6 +1,7 @@
 // A program that does, as its argument says, what only a process of its own can show about threads, processes
 // and memory.
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "runtime/chan.h"
+#include "runtime/exec.h"
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
 
@@ -75,6 +77,49 @@ int firstLocks() {
   return 0;
 }
 
+// ---- processes -----------------------------------------------------------------------------------
+
+int execWithoutStreams() {
+  close(STDIN_FILENO);
+  close(STDOUT_FILENO);
+  close(STDERR_FILENO);
+  const ProcessState state =
+      runtime::run({.path = "/bin/sh", .args = {"sh", "-c", "cat; echo err >&2"}, .input = "in"});
+  return state.success() && state.out == "in" && state.err == "err\n" ? 0 : 1;
+}
+
+// statusOfFork() runs f in the child of a fork of a process that has goroutines, and is the child's status.
+int statusOfFork(void (*f)()) {
+  WaitGroup group;
+  for (int i = 0; i < 50; ++i) group.go([] { gosched(); });
+  group.wait();
+  const pid_t child = fork();
+  if (child == 0) {
+    f();
+    _exit(0);
+  }
+  int status = 0;
+  const BlockingSection blocking;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+int forkExec() {
+  return statusOfFork([] { execl("/bin/echo", "echo", "from the child", nullptr); });
+}
+
+int forkPark() {
+  return statusOfFork([] { Chan<int>().receive(); });
+}
+
+int forkGo() {
+  return statusOfFork([] { go([] {}); });
+}
+
+int forkBlock() {
+  return statusOfFork([] { const BlockingSection blocking; });
+}
+
 struct Way {
   const char* name;
   int (*run)();
@@ -83,6 +128,11 @@ struct Way {
 constexpr Way kWays[] = {
     {"goexit-of-tainted-main", goexitOfTaintedMain},
     {"first-locks", firstLocks},
+    {"exec-without-streams", execWithoutStreams},
+    {"fork-exec", forkExec},
+    {"fork-park", forkPark},
+    {"fork-go", forkGo},
+    {"fork-block", forkBlock},
 };
 
 }  // namespace
