@@ -4,6 +4,7 @@
 // somebody else has taken it meanwhile. The usual way in and out is one store and one exchange.
 #include <utility>
 
+#include "runtime/blocking.h"
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
 #include "runtime/runtime.h"
@@ -32,6 +33,13 @@ void requeueOffStack(G* gp, void*) {
   if (p == nullptr) return;
   acquirep(m, p);
   m->nextg = gp;
+}
+
+void leaveSection() {
+  if (!sched.multi.load(std::memory_order_relaxed)) return;
+  const int error = *getm()->thread.error;  // what the caller came for
+  exitsyscall();
+  *getm()->thread.error = error;
 }
 
 }  // namespace
@@ -85,11 +93,16 @@ BlockingSection::BlockingSection() {
   if (sched.multi.load(std::memory_order_relaxed)) entersyscall();
 }
 
-BlockingSection::~BlockingSection() {
-  if (!sched.multi.load(std::memory_order_relaxed)) return;
-  const int error = *getm()->thread.error;  // what the caller came for
-  exitsyscall();
-  *getm()->thread.error = error;
+BlockingSection::~BlockingSection() { leaveSection(); }
+
+namespace detail {
+
+LongBlockingSection::LongBlockingSection() {
+  if (sched.multi.load(std::memory_order_relaxed)) entersyscallblock();
 }
+
+LongBlockingSection::~LongBlockingSection() { leaveSection(); }
+
+}  // namespace detail
 
 }  // namespace fairlead::runtime
