@@ -25,6 +25,10 @@
 
 namespace fairlead::runtime {
 
+namespace detail {
+class TimerState;
+}
+
 // TryReceive is the outcome of Chan::tryReceive().
 template <class T>
 struct TryReceive {
@@ -94,9 +98,11 @@ class Chan {
     core_->close();
   }
 
-  // len() and cap() are what they are at this moment; 0 for a nil channel.
-  [[nodiscard]] std::size_t len() const { return core_ != nullptr ? core_->length() : 0; }
-  [[nodiscard]] std::size_t cap() const { return core_ != nullptr ? core_->capacity() : 0; }
+  // len() and cap() are what they are at this moment; 0 for a nil channel, and for that of a timer.
+  [[nodiscard]] std::size_t len() const { return core_ != nullptr && !core_->hidden() ? core_->length() : 0; }
+  [[nodiscard]] std::size_t cap() const {
+    return core_ != nullptr && !core_->hidden() ? core_->capacity() : 0;
+  }
 
   // Equal channels are the same channel, or both nil.
   friend bool operator==(const Chan&, const Chan&) = default;
@@ -122,6 +128,7 @@ class Chan {
 
  private:
   friend class SelectCase;
+  friend class detail::TimerState;
 
   Core* core_ = nullptr;
 };

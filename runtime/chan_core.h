@@ -79,6 +79,9 @@ class ChanCore {
   void close();
   [[nodiscard]] std::size_t length() const { return count_.load(std::memory_order_acquire); }
   [[nodiscard]] std::size_t capacity() const { return capacity_; }
+  // hide() has Chan say that there is no buffer; before anybody else knows the channel.
+  void hide() { hidden_ = true; }
+  [[nodiscard]] bool hidden() const { return hidden_; }
 
   [[noreturn]] static void blockForever(bool sending);
 
@@ -108,6 +111,7 @@ class ChanCore {
   const ElementOps& ops_;
   const std::size_t capacity_;
   std::byte* const ring_;
+  bool hidden_ = false;
   std::atomic<uint32_t> references_{1};
   Lock lock_;  // guards what follows; the atomics may be read without it
   std::atomic<bool> closed_{false};

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <limits>
 
 namespace fairlead::runtime {
 
@@ -19,17 +18,10 @@ namespace fairlead::runtime {
   errno = error;
 }
 
-namespace {
-
-[[gnu::noinline]] void wake(std::atomic<uint32_t>& word, int most) {
+[[gnu::noinline]] void futexWake(std::atomic<uint32_t>& word) {
   const int error = errno;
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, most);
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1);
   errno = error;
 }
-
-}  // namespace
-
-void futexWake(std::atomic<uint32_t>& word) { wake(word, 1); }
-void futexWakeAll(std::atomic<uint32_t>& word) { wake(word, std::numeric_limits<int>::max()); }
 
 }  // namespace fairlead::runtime

@@ -1,6 +1,6 @@
 // A timer is an alarm and what to do then. Its lock puts setting the alarm, taking it back and what it does
-// in an order. Only the send happens without the lock, because that makes a receiver ready: who wants to stop
-// the timer meanwhile waits until the send is over, and then takes the value back.
+// in an order; the locks of the timers and of the channel are taken under it. Whoever is to be made ready is
+// so after it is released.
 #include "runtime/time.h"
 
 #include <utility>
@@ -9,14 +9,13 @@
 #include "runtime/panic.h"
 #include "runtime/runtime.h"
 #include "runtime/timer.h"
-#include "runtime/waitlist.h"
 
 namespace fairlead::runtime {
 namespace detail {
 
 class TimerState : public std::enable_shared_from_this<TimerState>, private Alarm {
  public:
-  TimerState() : Alarm(onAlarm), channel_(1) {}
+  TimerState() : Alarm(onAlarm), channel_(1) { channel_.core_->hide(); }
   explicit TimerState(std::move_only_function<void()> f)
       : Alarm(onAlarm), channel_(nullptr), f_(std::move(f)) {}
 
@@ -30,15 +29,13 @@ class TimerState : public std::enable_shared_from_this<TimerState>, private Alar
     static_cast<TimerState&>(alarm).fired(seq, now);
   }
   void fired(uint32_t seq, int64_t now);
-  void lockUnlessSending();
+  G* send(int64_t now);
   bool arm(int64_t when);
   bool disarm();
   void expectOneLess();
 
   Lock lock_;  // guards what follows, and Alarm::seq
   bool active_ = false;
-  bool sending_ = false;
-  WaitList stoppers_;  // wait for sending_ to end
   int64_t when_ = 0;
   int64_t period_ = 0;
   uint32_t expected_ = 0;             // calls of fired(): set and not cleared, or due and not yet made
@@ -46,16 +43,6 @@ class TimerState : public std::enable_shared_from_this<TimerState>, private Alar
   const Chan<Time> channel_;
   std::move_only_function<void()> f_;
 };
-
-void TimerState::lockUnlessSending() {
-  lock_.lock();
-  while (sending_) {
-    Waiter waiter{.gp = getm()->curg};
-    stoppers_.pushBack(&waiter);
-    gopark([](G*, void* lock) { static_cast<Lock*>(lock)->unlock(); }, &lock_, WaitReason::None);
-    lock_.lock();
-  }
-}
 
 bool TimerState::arm(int64_t when) {
   active_ = true;
@@ -77,7 +64,7 @@ void TimerState::expectOneLess() {
 }
 
 bool TimerState::reset(std::chrono::nanoseconds d, std::chrono::nanoseconds period) {
-  lockUnlessSending();
+  lock_.lock();
   const bool pending = disarm();
   period_ = period.count();
   const bool earlier = arm(timeAfter(d.count()));
@@ -87,10 +74,21 @@ bool TimerState::reset(std::chrono::nanoseconds d, std::chrono::nanoseconds peri
 }
 
 bool TimerState::stop() {
-  lockUnlessSending();
+  lock_.lock();
   const bool pending = disarm();
   lock_.unlock();
   return pending;
+}
+
+// send() returns who has to be made ready for it. With a tick in the channel that is not received yet there
+// is no room for this one.
+G* TimerState::send(int64_t now) {
+  Time time{std::chrono::nanoseconds(now)};
+  G* wake = nullptr;
+  channel_.core_->lock();
+  channel_.core_->sendNow(&time, wake);
+  channel_.core_->unlock();
+  return wake;
 }
 
 void TimerState::fired(uint32_t seq, int64_t now) {
@@ -99,24 +97,15 @@ void TimerState::fired(uint32_t seq, int64_t now) {
   expectOneLess();
   const bool due = seq == Alarm::seq;
   if (due) active_ = false;
-  sending_ = due && f_ == nullptr;
+  G* receiver = due && f_ == nullptr ? send(now) : nullptr;
+  const bool earlier = due && period_ > 0 && arm(when_ + period_ * (1 + (now - when_) / period_));
   lock_.unlock();
-  if (f_ != nullptr) {  // which is destroyed on that goroutine, too, if we have the last reference
-    return go([due, self = std::move(self)] {
-      if (due) self->f_();
-    });
-  }
-  if (!due) return;
-
-  channel_.trySend(Time(std::chrono::nanoseconds(now)));
-  lock_.lock();
-  sending_ = false;
-  WaitList stoppers;
-  stoppers_.takeAll(stoppers);
-  const bool earlier = period_ > 0 && arm(when_ + period_ * (1 + (now - when_) / period_));
-  lock_.unlock();
-  while (Waiter* w = stoppers.pop()) goready(w->gp);
   if (earlier) timers.announce();
+  if (receiver != nullptr) goready(receiver);
+  if (f_ == nullptr) return;
+  go([due, self = std::move(self)] {  // where f_ is destroyed, too, if we have the last reference
+    if (due) self->f_();
+  });
 }
 
 }  // namespace detail

@@ -6,8 +6,8 @@
 //
 // After stop() or reset() has returned, nothing that was sent before can be received any more (Go 1.23), so
 // neither needs its channel drained. Times are CLOCK_MONOTONIC. A duration of zero or less is due at once,
-// one that leads beyond the end of time never. All functions may be called from any goroutine; stop() and
-// reset() may park.
+// one that leads beyond the end of time never. All functions may be called from any goroutine, and none
+// parks.
 #pragma once
 
 #include <chrono>

@@ -10,6 +10,7 @@
 
 #include "runtime/panic.h"
 #include "runtime/runtime.h"
+#include "runtime/select.h"
 #include "runtime/sync.h"
 #include "tests/runtime/fixture.h"
 
@@ -114,6 +115,22 @@ TEST_F(TimeTest, ATimerSendsTheTimeOnce) {
   EXPECT_LE(at, Clock::now());
   EXPECT_FALSE(timer.stop());
   EXPECT_FALSE(timer.channel().tryReceive().ready);
+}
+
+TEST_F(TimeTest, TheChannelShowsNoBuffer) {
+  const Timer timer = newTimer(0ns);
+  EXPECT_EQ(timer.channel().cap(), 0U);
+  sleep(1ms);
+  EXPECT_EQ(timer.channel().len(), 0U);
+  EXPECT_TRUE(timer.channel().tryReceive().ready);
+}
+
+TEST_F(TimeTest, ASelectReceivesFromATimer) {
+  const Chan<int> never;
+  bool fired = false;
+  select(receive(never, [](std::optional<int>) { FAIL(); }),
+         receive(after(1ms), [&fired](std::optional<Time>) { fired = true; }));
+  EXPECT_TRUE(fired);
 }
 
 TEST_F(TimeTest, AfterSendsTheTime) {
