@@ -17,8 +17,9 @@ _Unwind_Reason_Code collect(_Unwind_Context* context, void* arg) {
   Collecting& to = *static_cast<Collecting*>(arg);
   int exact = 0;
   const uintptr_t pc = _Unwind_GetIPInfo(context, &exact);
+  if (pc == 0) return _URC_END_OF_STACK;
   if (pc == to.from) to.trace.count = 0;
-  if (pc == 0 || !to.trace.push(pc, exact != 0)) return _URC_END_OF_STACK;
+  if (!to.trace.push(pc, exact != 0)) return _URC_END_OF_STACK;
   return _URC_NO_REASON;
 }
 
@@ -34,6 +35,7 @@ bool Backtrace::push(uintptr_t pc, bool exact) {
 }
 
 void callersBacktrace(Backtrace& trace, uintptr_t from) {
+  trace.count = 0;
   Collecting to{trace, from};
   _Unwind_Backtrace(collect, &to);
 }

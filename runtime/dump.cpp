@@ -1,16 +1,17 @@
 #include "runtime/dump.h"
 
-#include <array>
 #include <cinttypes>
+#include <cstdio>
+#include <cstring>
 #include <string_view>
 
 #include "runtime/gmp.h"
+#include "runtime/halt.h"
 #include "runtime/stack.h"
 
 namespace fairlead::runtime {
 namespace {
 
-constexpr size_t kLongestName = 512;
 constexpr int64_t kMinute = 60'000'000'000;
 
 const char* describe(WaitReason reason) {
@@ -69,7 +70,8 @@ bool hidden(const char* mangled) {
 
 }  // namespace
 
-void GoroutineState::read(const G& g) {
+// Threads that could not be halted go on meanwhile: what is read of theirs may be a moment old.
+[[gnu::no_sanitize("thread")]] void GoroutineState::read(const G& g) {
   goid = g.goid.load(std::memory_order_relaxed);
   parent = g.parent;
   createdAt = g.createdAt;
@@ -79,8 +81,16 @@ void GoroutineState::read(const G& g) {
   if (status == GStatus::Waiting && since != 0) waited = nanotime() - since;
   const M* lockedm = g.lockedm.load(std::memory_order_relaxed);
   locked = lockedm != nullptr;
-  const bool onThread = locked || status == GStatus::Running || status == GStatus::Syscall;
-  if (!onThread) parkedBacktrace(trace, g);
+  const bool running = status == GStatus::Running || status == GStatus::Syscall;
+  const M* m = running ? g.m : lockedm;
+  if (m == nullptr) return parkedBacktrace(trace, g);
+  thread = m->procid.load(std::memory_order_relaxed);
+  if (const P* owned = m->p; owned != nullptr) p = static_cast<int>(owned->id);
+  if (const Backtrace* halted = Halt::of(*m)) {
+    trace = *halted;
+  } else if (m == getmOrNull()) {
+    callersBacktrace(trace, 0);
+  }
 }
 
 const char* GoroutineState::word() const {
@@ -106,22 +116,23 @@ void Dump::header(const GoroutineState& state) const {
   print_("]:\n");
 }
 
-void Dump::place(Frame frame) {
-  std::array<char, kLongestName> name;
+const char* Dump::place(Frame frame) {
   const Symbol symbol = symbols_.find(frame);
-  if (symbol.name == nullptr) return print_("?");
-  demangle(symbol.name, name.data(), name.size(), style_.mayAllocate);
-  print_("%s+%#" PRIxPTR, name.data(), symbol.offset);
+  if (symbol.name == nullptr) return "?";
+  constexpr size_t kOffset = 24;
+  demangle(symbol.name, place_.data(), place_.size() - kOffset, style_.mayAllocate);
+  char* end = place_.data() + std::strlen(place_.data());
+  std::snprintf(end, kOffset, "+%#" PRIxPTR, symbol.offset);
+  return place_.data();
 }
+
+bool Dump::shows(Frame frame) { return style_.system || !hidden(symbols_.find(frame).name); }
 
 void Dump::frames(const Backtrace& trace) {
   if (trace.count == 0) return print_("\tgoroutine running on other thread; stack unavailable\n");
   for (uint32_t i = 0; i < trace.count; ++i) {
     const Frame frame = trace.frames[i];
-    if (!style_.system && hidden(symbols_.find(frame).name)) continue;
-    print_("\t%#" PRIxPTR " ", static_cast<uintptr_t>(frame.pc));
-    place(frame);
-    print_("\n");
+    if (shows(frame)) print_("\t%#" PRIxPTR " %s\n", static_cast<uintptr_t>(frame.pc), place(frame));
   }
   if (trace.elided) print_("\t...additional frames elided...\n");
 }
@@ -134,9 +145,8 @@ void Dump::goroutine(const GoroutineState& state) {
   if (state.thread != 0) print_("\n");
   frames(state.trace);
   if (state.parent == 0) return;
-  print_("created by goroutine %" PRIu64 " at ", state.parent);
-  place({.exact = 0, .pc = state.createdAt});
-  print_("\n");
+  print_("created by goroutine %" PRIu64 " at %s\n", state.parent,
+         place({.exact = 0, .pc = state.createdAt}));
 }
 
 void Dump::others(const G* except) {

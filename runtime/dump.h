@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 
 #include "runtime/backtrace.h"
@@ -26,7 +27,7 @@ struct GoroutineState {
   int p = -1;        // whose token that thread has; -1: none
   Backtrace trace;   // empty: it runs on a thread that could not be asked
 
-  // read() takes the state of g, and the backtrace unless g is on a thread at the moment.
+  // read() takes the state of g, and the backtrace: of one on a thread only while that is halted.
   void read(const G& g);
   // word() is what Go prints between the brackets: "running", "chan receive".
   [[nodiscard]] const char* word() const;
@@ -47,14 +48,21 @@ class Dump {
   // others() prints all goroutines but `except`.
   void others(const G* except);
 
+  // place() is where in the code a frame is: "function+0x1c". Valid until the next call.
+  const char* place(Frame frame);
+  // shows() is false for the runtime's own frames that say nothing.
+  bool shows(Frame frame);
+
  private:
+  static constexpr size_t kLongestPlace = 512;
+
   void header(const GoroutineState& state) const;
   void frames(const Backtrace& trace);
-  void place(Frame frame);
 
   const Printer& print_;
   DumpStyle style_;
   Symbols symbols_;
+  std::array<char, kLongestPlace> place_;
 };
 
 }  // namespace fairlead::runtime

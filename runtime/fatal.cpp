@@ -16,6 +16,7 @@
 #include "runtime/debugvars.h"
 #include "runtime/dump.h"
 #include "runtime/gmp.h"
+#include "runtime/halt.h"
 #include "runtime/machine.h"
 
 namespace fairlead::runtime {
@@ -84,15 +85,16 @@ struct Report {
 void printGoroutines(const Report& report) {
   const Level wanted = level();
   if (wanted == Level::None) return;
-  Dump dump(print, {.system = wanted >= Level::System, .mayAllocate = report.mayAllocate});
+  const DumpStyle style{.system = wanted >= Level::System, .mayAllocate = report.mayAllocate};
   if (report.caller != nullptr) {
     GoroutineState state;
     state.read(*report.caller);
-    state.trace = {};
     callersBacktrace(state.trace, report.from);
-    dump.goroutine(state);
+    Dump(print, style).goroutine(state);
   }
-  if (report.all || wanted >= Level::All) dump.others(report.caller);
+  if (!report.all && wanted < Level::All) return;
+  const Halt halt;
+  Dump(print, {.system = style.system, .mayAllocate = false}).others(report.caller);
 }
 
 // ---- panics

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 
 namespace fairlead::runtime {
 
@@ -18,10 +19,17 @@ namespace fairlead::runtime {
   errno = error;
 }
 
-[[gnu::noinline]] void futexWake(std::atomic<uint32_t>& word) {
+namespace {
+
+[[gnu::noinline]] void wake(std::atomic<uint32_t>& word, int most) {
   const int error = errno;
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1);
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, most);
   errno = error;
 }
+
+}  // namespace
+
+void futexWake(std::atomic<uint32_t>& word) { wake(word, 1); }
+void futexWakeAll(std::atomic<uint32_t>& word) { wake(word, std::numeric_limits<int>::max()); }
 
 }  // namespace fairlead::runtime

@@ -22,6 +22,7 @@ void futexSleep(std::atomic<uint32_t>& word, uint32_t expected, int64_t deadline
 // futexWake() wakes one thread that sleeps on word. The word may already be gone: the kernel uses its address
 // only, and a stranger that is woken by mistake loops.
 void futexWake(std::atomic<uint32_t>& word);
+void futexWakeAll(std::atomic<uint32_t>& word);
 
 // cpuRelax() tells the processor that this is a spin loop.
 inline void cpuRelax() {

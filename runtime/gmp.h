@@ -23,6 +23,7 @@
 
 namespace fairlead::runtime {
 
+struct Backtrace;
 struct P;
 
 // ThreadRequest asks for a new OS thread that runs start(arg). Lives until the thread has begun.
@@ -66,6 +67,8 @@ struct M {
   M* alllink = nullptr;    // in Sched::allm, written before the record is published there
   ThreadRequest request;
   void* altStack = nullptr;
+  std::atomic<uint32_t> haltedIn{0};                // halt.cpp's: the round in which the thread halted last,
+  std::atomic<const Backtrace*> haltedAt{nullptr};  // and what it was doing, while that round lasts
 };
 
 enum class PStatus : uint8_t {
@@ -116,8 +119,8 @@ struct Sched {
   uint32_t gfreeCount = 0;
   GQueue runq;
   int maxmcount = 10'000;
-  bool foreign = false;  // threads that are not ours have been seen: never call it a deadlock
-  M* allm = nullptr;     // every record there is, also those of threads that ended
+  bool foreign = false;           // threads that are not ours have been seen: never call it a deadlock
+  std::atomic<M*> allm{nullptr};  // every record there is, also those of threads that ended
 
   // Stopping the world: see world.cpp. Both written under lock.
   std::atomic<bool> gcwaiting{false};

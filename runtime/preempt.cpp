@@ -27,6 +27,12 @@ namespace {
 
 using detail::preemptWanted;
 
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kSignalsAreDelayed = true;  // until the program calls the C library
+#else
+constexpr bool kSignalsAreDelayed = false;
+#endif
+
 // A range of instructions that may be interrupted.
 struct CodeRange {
   uintptr_t begin = 0;
@@ -171,10 +177,7 @@ bool preemptionPending() {
 }
 
 bool enableAsyncPreemption(const AsyncPreemption& how) {
-#if defined(__SANITIZE_THREAD__)
-  (void)how;
-  return false;
-#else
+  if (kSignalsAreDelayed) return false;
   if (async.signal.load() != 0) return true;
   dl_iterate_phdr(collectRanges, nullptr);
   if (!async.dynamic) return false;
@@ -189,7 +192,6 @@ bool enableAsyncPreemption(const AsyncPreemption& how) {
   if (sigaction(how.signal, &action, nullptr) != 0) return false;
   async.signal.store(how.signal);
   return true;
-#endif
 }
 
 }  // namespace fairlead::runtime

@@ -133,7 +133,10 @@ void startThread(ThreadRequest& request) {
   fatal("newosproc", text.data());
 }
 
-void registerM(M* m) { m->alllink = std::exchange(sched.allm, m); }
+void registerM(M* m) {
+  m->alllink = sched.allm.load(std::memory_order_relaxed);
+  sched.allm.store(m, std::memory_order_release);
+}
 
 void rememberSignals() { pthread_sigmask(SIG_SETMASK, nullptr, &initialSignals); }
 

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -51,6 +52,44 @@ int quit() {
   gosched();
   kill(getpid(), SIGQUIT);
   for (;;) usleep(1000);  // ThreadSanitizer delivers signals in calls that it knows
+}
+
+[[gnu::noinline]] void computesHere(const std::atomic<bool>& stop) {
+  while (!stop) {
+  }
+}
+
+[[gnu::noinline]] void blocksHere(int file) {
+  const BlockingSection blocking;
+  char byte = 0;
+  [[maybe_unused]] const ssize_t n = read(file, &byte, 1);
+}
+
+[[gnu::noinline]] void waitsLocked(const Chan<int>& c) {
+  lockOSThread();
+  c.receive();
+  unlockOSThread();
+}
+
+// One goroutine in each state, on threads of their own; with fewer Ps than three the last does not get one.
+int quitBusy() {
+  static std::atomic<bool> stop{false};
+  static std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return 98;
+  const Chan<int> c;
+  go([c] { waitsLocked(c); });
+  go([] { blocksHere(ends[0]); });
+  for (int i = 0; i < 10; ++i) gosched();
+  if (maxProcs() > 1) go([] { computesHere(stop); });
+  sleep(20ms);
+  kill(getpid(), SIGQUIT);
+  for (;;) usleep(1000);
+}
+
+int deadlockLocked() {
+  const Chan<int> c;
+  waitsLocked(c);
+  return 0;
 }
 
 // Without a second goroutine the runtime has no handlers.
@@ -153,6 +192,8 @@ constexpr Way kWays[] = {
     {"deadlock", deadlock},
     {"panic", panic},
     {"quit", quit},
+    {"quit-busy", quitBusy},
+    {"deadlock-locked", deadlockLocked},
     {"quit-alone", quitAlone},
     {"quit-own-handler", quitOwnHandler},
     {"panic-in-catch", panicInCatch},

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "runtime/runtime.h"
 #include "tests/runtime/child.h"
 #include "tests/runtime/fixture.h"
 
@@ -85,11 +86,32 @@ TEST_F(DumpTest, TracebackCrashEndsWithACore) {
   EXPECT_EQ(outcome.status, 128 + SIGABRT);
 }
 
-// D 68, Go's TestCrashDumpsAllThreads; D 72, TestStackAllOutput.
+// D 72, Go's TestStackAllOutput.
 TEST_F(DumpTest, SigquitShowsAllGoroutines) {
   const Outcome outcome = run("quit");
   expectFatal(outcome, "SIGQUIT: quit\nPC=0x");
   expectIn(outcome.err, "\n\ngoroutine 2 [");
+}
+
+// D 68, Go's TestCrashDumpsAllThreads.
+TEST_F(DumpTest, GoroutinesOnOtherThreadsAreShownToo) {
+  const Outcome outcome = run("quit-busy");
+  expectFatal(outcome, "SIGQUIT: quit\nPC=0x");
+  expectIn(outcome.err, "[chan receive, locked to thread]:\n\tthread ");
+  expectIn(outcome.err, "[syscall]:\n\tthread ");
+  if (kThreadSanitizer) return;  // which lets a thread run its handler when it next makes a call
+  expectIn(outcome.err, "waitsLocked");
+  expectIn(outcome.err, "blocksHere");
+  if (maxProcs() > 1) expectIn(outcome.err, "computesHere");
+  expectNotIn(outcome.err, "stack unavailable");
+}
+
+TEST_F(DumpTest, ADeadlockShowsWhereALockedGoroutineWaits) {
+  const Outcome outcome = run("deadlock-locked");
+  expectFatal(outcome,
+              "fatal error: all goroutines are asleep - deadlock!\n\n"
+              "goroutine 1 [chan receive, locked to thread]:\n\tthread ");
+  if (!kThreadSanitizer) expectIn(outcome.err, "waitsLocked");
 }
 
 TEST_F(DumpTest, SigquitIsLeftAloneWhereTheProgramWantsIt) {

@@ -72,10 +72,11 @@ TEST_F(PreemptTest, SleepersWakeWhileEveryPIsBusy) {
   EXPECT_TRUE(stop);
 }
 
+#if !defined(__SANITIZE_THREAD__)  // it delays signals until the program calls the C library
+
 class AsyncPreemptTest : public RuntimeTest {
  protected:
   void SetUp() override {
-    if (kThreadSanitizer) return;  // it delays signals until the program calls the C library
     ASSERT_TRUE(enableAsyncPreemption());
     RuntimeTest::SetUp();
   }
@@ -116,7 +117,6 @@ class AsyncPreemptTest : public RuntimeTest {
 // A 14, Go's TestAsyncPreempt: loops without a call on one P do not stop the others, nor the world's
 // stopping.
 TEST_F(AsyncPreemptTest, LoopsWithoutACallDoNotStopTheOthers) {
-  if (kThreadSanitizer) return;
   const int procs = setMaxProcs(1);
   for (const auto& loop : {emptyLoop, framelessArithmetic, floatingPoint, allocations, exceptions}) {
     std::atomic<bool> stop{false};
@@ -135,7 +135,6 @@ TEST_F(AsyncPreemptTest, LoopsWithoutACallDoNotStopTheOthers) {
 }
 
 TEST_F(AsyncPreemptTest, APreemptedGoroutineKeepsItsThreadAndItsLockCount) {
-  if (kThreadSanitizer) return;
   const int procs = setMaxProcs(1);
   std::atomic<bool> stop{false};
   std::atomic<int> strayed{0};
@@ -162,7 +161,6 @@ TEST_F(AsyncPreemptTest, APreemptedGoroutineKeepsItsThreadAndItsLockCount) {
 // The one that holds the mutex is preempted; those that wait for it block their threads inside pthread, and
 // have to let it go on.
 TEST_F(AsyncPreemptTest, WaitersForAStdMutexLetItsPreemptedHolderGoOn) {
-  if (kThreadSanitizer) return;
   std::mutex mutex;
   uint64_t guarded = 0;
   const int n = maxProcs() + 2;
@@ -182,7 +180,6 @@ TEST_F(AsyncPreemptTest, WaitersForAStdMutexLetItsPreemptedHolderGoOn) {
 
 // A 68 in part: every spinner gets its slices, and each takes one thread.
 TEST_F(AsyncPreemptTest, EachOfManySpinnersRuns) {
-  if (kThreadSanitizer) return;
   constexpr int kSpinners = 20;
   std::atomic<bool> stop{false};
   std::atomic<int> begun{0};
@@ -198,6 +195,8 @@ TEST_F(AsyncPreemptTest, EachOfManySpinnersRuns) {
   group.wait();
   EXPECT_EQ(begun, kSpinners);
 }
+
+#endif
 
 }  // namespace
 }  // namespace fairlead::runtime
