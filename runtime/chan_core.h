@@ -113,7 +113,7 @@ class ChanCore {
   std::byte* const ring_;
   bool hidden_ = false;
   std::atomic<uint32_t> references_{1};
-  Lock lock_;  // guards what follows; the atomics may be read without it
+  Lock lock_{LockRank::Chan};  // guards what follows; the atomics may be read without it
   std::atomic<bool> closed_{false};
   std::atomic<std::size_t> count_{0};
   std::size_t sendAt_ = 0;

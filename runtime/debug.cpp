@@ -43,7 +43,7 @@ class Snapshot {
   const G* self_;
 };
 
-constinit Lock oneAtATime;
+constinit Lock oneAtATime(LockRank::Outer);
 
 Snapshot::Snapshot(uintptr_t from)
     : room_(std::min(kMost, static_cast<size_t>(numGoroutine()) + kSpare)), self_(getm()->curg) {

@@ -1,5 +1,6 @@
 // Internal: FAIRLEAD_DEBUG, a comma-separated list of name=value, as GODEBUG.
 //
+//     shuffle           run queues change the order of goroutines, for tests
 //     nosigquit         leave SIGQUIT alone
 //     schedtrace=N      a line about the scheduler on stderr, every N milliseconds
 //     scheddetail=1     with it a line for each P, M and G

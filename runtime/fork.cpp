@@ -9,7 +9,7 @@
 namespace fairlead::runtime {
 namespace {
 
-constinit Lock making;
+constinit Lock making(LockRank::Outer);
 constinit std::atomic<bool> forked{false};
 
 }  // namespace

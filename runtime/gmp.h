@@ -143,7 +143,7 @@ struct Sched {
   std::atomic<uint32_t> allpcount{1};
   StealOrder stealOrder;  // for nprocs; likewise
 
-  [[nodiscard]] P* p(uint32_t i) const { return allp[i].load(std::memory_order_relaxed); }
+  [[nodiscard]] P* p(uint32_t i) const { return allp[i].load(std::memory_order_acquire); }
 };
 
 extern Sched sched;

@@ -12,14 +12,39 @@
 
 namespace fairlead::runtime {
 
+// LockRank says what may be taken while what is held: a higher rank under a lower one, and nothing else.
+// Builds with FAIRLEAD_LOCK_RANKS check it, and stop with "lock ordering problem". (Go: lockrank.)
+enum class LockRank : uint8_t {
+  Outer,  // held over other work of the runtime: one look into all goroutines at a time, and the like
+  Timed,  // of a timer or a descriptor, over the heap of timers
+  Chan,   // a select holds those of all its channels, taken in the order of their addresses
+  Leaf    // nothing is taken under it
+};
+
+class Lock;
+
+#if defined(FAIRLEAD_LOCK_RANKS)
+void rankAcquire(const Lock* lock, LockRank rank);
+void rankRelease(const Lock* lock);
+#else
+inline void rankAcquire(const Lock*, LockRank) {}
+inline void rankRelease(const Lock*) {}
+#endif
+
 class Lock {
  public:
-  constexpr Lock() = default;
+  constexpr explicit Lock([[maybe_unused]] LockRank rank = LockRank::Leaf)
+#if defined(FAIRLEAD_LOCK_RANKS)
+      : rank_(rank)
+#endif
+  {
+  }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
   void lock() {
     acquirem();
+    rankAcquire(this, rank());
     uint32_t free = kFree;
     if (!word_.compare_exchange_strong(free, kHeld, std::memory_order_acquire)) lockSlow();
   }
@@ -27,6 +52,7 @@ class Lock {
   // unlock() may be called by another goroutine than lock(), on the same thread: gopark's unlock callback
   // does.
   void unlock() {
+    rankRelease(this);
     if (word_.exchange(kFree, std::memory_order_release) == kContended) futexWake(word_);
     releasem();
   }
@@ -47,6 +73,12 @@ class Lock {
     while (word_.exchange(kContended, std::memory_order_acquire) != kFree) futexSleep(word_, kContended);
   }
 
+#if defined(FAIRLEAD_LOCK_RANKS)
+  [[nodiscard]] LockRank rank() const { return rank_; }
+  LockRank rank_;
+#else
+  [[nodiscard]] static LockRank rank() { return LockRank::Leaf; }
+#endif
   std::atomic<uint32_t> word_{kFree};
 };
 

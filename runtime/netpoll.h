@@ -68,7 +68,7 @@ class PollDesc {
   static G* unblock(Direction& direction, bool edge);
   bool setAlarm(Direction& direction, int64_t when);
 
-  Lock lock_;  // guards the alarms, `expired` and `closing_`; Timers' own is taken under it
+  Lock lock_{LockRank::Timed};  // guards the alarms, `expired` and `closing_`; Timers' own is taken under it
   std::atomic<bool> closing_{false};
   std::atomic<bool> hungUp_{false};
   std::atomic<uint16_t> tag_{0};

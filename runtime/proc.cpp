@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/debugvars.h"
 #include "runtime/fatal.h"
 #include "runtime/fork.h"
 #include "runtime/gmp.h"
@@ -130,7 +131,8 @@ void checkLeaks() {
 // schedinit() prepares for a second goroutine; until then a program pays for none of it.
 void schedinit() {
   const auto n = static_cast<uint32_t>(maxProcs());
-  for (uint32_t i = 1; i < n; ++i) sched.allp[i].store(newP(i), std::memory_order_relaxed);
+  for (uint32_t i = 1; i < n; ++i) sched.allp[i].store(newP(i), std::memory_order_release);
+  RunQueue::shuffled = debugVar("shuffle") != 0;
   sched.lock.lock();
   for (uint32_t i = n - 1; i > 0; --i) pidleput(sched.p(i));
   sched.allpcount.store(n, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "runtime/g.h"
 
@@ -58,11 +59,15 @@ class RunQueue {
  public:
   static constexpr uint32_t kCapacity = 256;
 
+  // Test mode (FAIRLEAD_DEBUG=shuffle): runnext is passed over every other time and batches change their
+  // order, so that nothing may rely on either. Set before a second thread exists.
+  static inline constinit bool shuffled = false;
+
   // put() makes gp the last, or with `next` the first to run; whom it displaces from there becomes the last.
   // When the ring is full, half of it and the newcomer go to `overflow`, which the caller takes to the global
   // queue. Owner only.
   void put(G* gp, bool next, GQueue& overflow) {
-    if (next) {
+    if (next && !(shuffled && random() % 2 == 0)) {
       gp = runnext_.exchange(gp, std::memory_order_acq_rel);
       if (gp == nullptr) return;
     }
@@ -137,6 +142,11 @@ class RunQueue {
  private:
   std::atomic<G*>& slot(uint32_t i) { return ring_[i % kCapacity]; }
 
+  uint32_t random() {
+    random_ = random_ * 1664525U + 1013904223U;
+    return random_ >> 8;
+  }
+
   bool putTail(G* gp) {
     const uint32_t head = head_.load(std::memory_order_acquire);
     const uint32_t tail = tail_.load(std::memory_order_relaxed);
@@ -154,6 +164,9 @@ class RunQueue {
     std::array<G*, kHalf> batch;
     for (uint32_t i = 0; i < kHalf; ++i) batch[i] = slot(head + i).load(std::memory_order_relaxed);
     if (!head_.compare_exchange_strong(head, head + kHalf, std::memory_order_acq_rel)) return false;
+    if (shuffled) {
+      for (uint32_t i = kHalf - 1; i > 0; --i) std::swap(batch[i], batch[random() % (i + 1)]);
+    }
     for (G* moved : batch) overflow.push(moved);
     overflow.push(gp);
     return true;
@@ -179,6 +192,7 @@ class RunQueue {
   std::atomic<uint32_t> head_{0};  // moved by the owner and by thieves
   std::atomic<uint32_t> tail_{0};  // moved by the owner
   std::atomic<G*> runnext_{nullptr};
+  uint32_t random_ = 0x9E3779B9U;  // the owner's, for shuffling
   std::array<std::atomic<G*>, kCapacity> ring_{};
 };
 

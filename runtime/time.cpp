@@ -34,7 +34,7 @@ class TimerState : public std::enable_shared_from_this<TimerState>, private Alar
   bool disarm();
   void expectOneLess();
 
-  Lock lock_;  // guards what follows, and Alarm::seq
+  Lock lock_{LockRank::Timed};  // guards what follows, and Alarm::seq
   bool active_ = false;
   int64_t when_ = 0;
   int64_t period_ = 0;
