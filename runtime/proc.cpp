@@ -15,6 +15,7 @@
 #include "runtime/gmp.h"
 #include "runtime/preempt.h"
 #include "runtime/runtime.h"
+#include "runtime/schedtrace.h"
 #include "runtime/stack.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -149,6 +150,7 @@ void schedinit() {
   if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();
   const char* preempt = std::getenv("FAIRLEAD_ASYNCPREEMPT");
   if (preempt != nullptr && std::strcmp(preempt, "1") == 0) enableAsyncPreemption();
+  startSchedtrace();
 }
 
 P* newP(uint32_t id) {

@@ -92,6 +92,15 @@ int deadlockLocked() {
   return 0;
 }
 
+// Takes a tenth of a second.
+int traced() {
+  const Chan<int> c;
+  makesAGoroutine(c);
+  for (int i = 0; i < 50; ++i) sleep(2ms);
+  c.close();
+  return 0;
+}
+
 // Without a second goroutine the runtime has no handlers.
 int quitAlone() {
   kill(getpid(), SIGQUIT);
@@ -194,6 +203,7 @@ constexpr Way kWays[] = {
     {"quit", quit},
     {"quit-busy", quitBusy},
     {"deadlock-locked", deadlockLocked},
+    {"traced", traced},
     {"quit-alone", quitAlone},
     {"quit-own-handler", quitOwnHandler},
     {"panic-in-catch", panicInCatch},
