@@ -90,6 +90,7 @@ TEST_F(DumpTest, TracebackCrashEndsWithACore) {
 TEST_F(DumpTest, SigquitShowsAllGoroutines) {
   const Outcome outcome = run("quit");
   expectFatal(outcome, "SIGQUIT: quit\nPC=0x");
+  expectIn(outcome.err, "\n\ngoroutine 1 [running]:\n");
   expectIn(outcome.err, "\n\ngoroutine 2 [");
 }
 
