@@ -13,6 +13,7 @@
 // All functions may be called from any goroutine; those that do not block, a send or receive that need not
 // wait among them, from any thread. A send happens before the end of its receive, the k-th receive before the
 // end of the send that is `capacity` later, and close() before a receive that finds the channel closed.
+// Sending and receiving are poll points: see checkpoint().
 #pragma once
 
 #include <cstddef>
@@ -22,12 +23,16 @@
 
 #include "runtime/chan_core.h"
 #include "runtime/panic.h"
+#include "runtime/runtime.h"
 
 namespace fairlead::runtime {
 
 namespace detail {
 class TimerState;
 }
+
+// Nothing is for channels whose messages say no more than that they came (Go: struct{}).
+struct Nothing {};
 
 // TryReceive is the outcome of Chan::tryReceive().
 template <class T>
@@ -68,11 +73,14 @@ class Chan {
   void send(T value) const {
     if (core_ == nullptr) Core::blockForever(true);
     core_->send(&value, true);
+    checkpoint();
   }
 
   // trySend() returns false, with the value still in place, when send() would block. Throws as send() does.
   bool trySend(T&& value) const {
-    return core_ != nullptr && core_->send(&value, false) == Core::Result::Done;
+    const bool sent = core_ != nullptr && core_->send(&value, false) == Core::Result::Done;
+    checkpoint();
+    return sent;
   }
   bool trySend(const T& value) const { return trySend(T(value)); }
 
@@ -81,6 +89,7 @@ class Chan {
     if (core_ == nullptr) Core::blockForever(false);
     std::optional<T> value;
     core_->receive(&value, true);
+    checkpoint();
     return value;
   }
 
@@ -88,6 +97,7 @@ class Chan {
   TryReceive<T> tryReceive() const {
     TryReceive<T> result;
     result.ready = core_ != nullptr && core_->receive(&result.value, false) != Core::Result::NotReady;
+    checkpoint();
     return result;
   }
 

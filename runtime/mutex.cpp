@@ -55,6 +55,7 @@ bool Mutex::enqueue(Waiter& self, bool& awake, bool starving) {
 }
 
 void Mutex::lockSlow(uint32_t state) {
+  checkpoint();
   Waiter self{.gp = getm()->curg};
   bool awake = false;
   bool starving = false;

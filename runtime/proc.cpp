@@ -13,6 +13,7 @@
 #include "runtime/fatal.h"
 #include "runtime/fork.h"
 #include "runtime/gmp.h"
+#include "runtime/goexit.h"
 #include "runtime/preempt.h"
 #include "runtime/runtime.h"
 #include "runtime/schedtrace.h"
@@ -34,22 +35,6 @@ constexpr uint32_t kSeed = 0x9E3779B9U;  // of each P's random numbers, times it
 
 constinit P p0;
 constexpr uint32_t kGfreeMax = 64;  // a P's free goroutines; half of them move when there are more or none
-
-// Goexit is what goexit() throws: it unwinds the goroutine to its entry. Swallowed on the way, by a catch
-// (...) that does not rethrow, the goroutine would go on as if nothing had been asked of it; the destructor
-// notices.
-class Goexit {
- public:
-  Goexit() = default;
-  Goexit(Goexit&&) = delete;
-  ~Goexit() {
-    if (!arrived_) fatal("goexit: swallowed by a catch (...) that does not rethrow");
-  }
-  void arrive() { arrived_ = true; }
-
- private:
-  bool arrived_ = false;
-};
 
 uint32_t procsWanted() {
   if (const char* text = std::getenv("FAIRLEAD_MAXPROCS")) {

@@ -15,6 +15,7 @@
 
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
+#include "runtime/runtime.h"
 
 namespace fairlead::runtime {
 namespace detail {
@@ -149,7 +150,11 @@ class Select {
   std::atomic<Waiter*> fired_{nullptr};
 };
 
-int selectGo(std::span<SelectCase> cases) { return Select(cases).run(); }
+int selectGo(std::span<SelectCase> cases) {
+  const int chosen = Select(cases).run();
+  checkpoint();
+  return chosen;
+}
 
 }  // namespace detail
 

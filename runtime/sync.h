@@ -1,4 +1,5 @@
-// All of sync at once: what is blocked is the goroutine, never the thread.
+// All of sync at once: what is blocked is the goroutine, never the thread. context.h, errgroup.h, semaphore.h
+// and singleflight.h build on these.
 #pragma once
 
 #include "runtime/cond.h"       // IWYU pragma: export

@@ -28,8 +28,6 @@ TEST_F(ChanTest, ASizeOutOfRangePanics) {
             "makechan: size out of range");
 }
 
-struct Nothing {};
-
 // What has no size needs no ring, but is counted all the same.
 TEST_F(ChanTest, ElementsOfSizeZeroAreCounted) {
   const Chan<Nothing> c(std::numeric_limits<std::ptrdiff_t>::max());
@@ -272,6 +270,25 @@ TEST_F(ChanTest, ASendHappensBeforeItsReceive) {
     c.close();
     group.wait();
   }
+}
+
+// A goroutine that does nothing but ask keeps nobody from running, on one P either.
+TEST_F(ChanTest, AskingIsAPollPoint) {
+  const Chan<int> c;
+  go([c] { c.send(1); });
+  while (!c.tryReceive().ready) {
+  }
+  go([c] { c.receive(); });
+  while (!c.trySend(1)) {
+  }
+  const Chan<int> own(1);
+  const Chan<int> stop;
+  go([stop] { stop.close(); });
+  while (!stop.tryReceive().ready) {
+    own.send(1);
+    own.receive();
+  }
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
 }
 
 TEST_F(ChanTest, CopiesAreTheSameChannel) {

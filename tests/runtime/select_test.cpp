@@ -217,6 +217,15 @@ TEST_F(SelectTest, NobodyReceivesFromItself) {
   EXPECT_TRUE(sum == 10 || sum == 11) << sum;
 }
 
+TEST_F(SelectTest, AskingIsAPollPoint) {
+  const Chan<int> a;
+  const Chan<int> b;
+  go([b] { b.send(1); });
+  while (select(receive(a), receive(b), otherwise()) == 2) {
+  }
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
+}
+
 TEST_F(SelectTest, AnExceptionFromAFunctionPasses) {
   const Chan<int> c(1);
   c.send(1);
