@@ -14,44 +14,6 @@ namespace {
 
 constexpr int64_t kMinute = 60'000'000'000;
 
-const char* describe(WaitReason reason) {
-  switch (reason) {
-    case WaitReason::None:
-      return "waiting";
-    case WaitReason::ChanReceive:
-      return "chan receive";
-    case WaitReason::ChanReceiveNil:
-      return "chan receive (nil chan)";
-    case WaitReason::ChanSend:
-      return "chan send";
-    case WaitReason::ChanSendNil:
-      return "chan send (nil chan)";
-    case WaitReason::Select:
-      return "select";
-    case WaitReason::SelectNoCases:
-      return "select (no cases)";
-    case WaitReason::MutexLock:
-      return "sync.Mutex.Lock";
-    case WaitReason::RWMutexRLock:
-      return "sync.RWMutex.RLock";
-    case WaitReason::RWMutexLock:
-      return "sync.RWMutex.Lock";
-    case WaitReason::CondWait:
-      return "sync.Cond.Wait";
-    case WaitReason::Semacquire:
-      return "semacquire";
-    case WaitReason::WaitGroupWait:
-      return "sync.WaitGroup.Wait";
-    case WaitReason::Sleep:
-      return "sleep";
-    case WaitReason::IOWait:
-      return "IO wait";
-    case WaitReason::Preempted:
-      return "preempted";
-  }
-  return "waiting";
-}
-
 // hidden() are the functions through which every goroutine comes to life and leaves its stack: they say
 // nothing that the header does not.
 bool hidden(const char* mangled) {

@@ -38,6 +38,45 @@ enum class WaitReason : uint8_t {
   Preempted  // Runnable: interrupted by a signal, its thread sleeps in the handler
 };
 
+// describe() is what a trace says, in Go's words.
+constexpr const char* describe(WaitReason reason) {
+  switch (reason) {
+    case WaitReason::None:
+      return "waiting";
+    case WaitReason::ChanReceive:
+      return "chan receive";
+    case WaitReason::ChanReceiveNil:
+      return "chan receive (nil chan)";
+    case WaitReason::ChanSend:
+      return "chan send";
+    case WaitReason::ChanSendNil:
+      return "chan send (nil chan)";
+    case WaitReason::Select:
+      return "select";
+    case WaitReason::SelectNoCases:
+      return "select (no cases)";
+    case WaitReason::MutexLock:
+      return "sync.Mutex.Lock";
+    case WaitReason::RWMutexRLock:
+      return "sync.RWMutex.RLock";
+    case WaitReason::RWMutexLock:
+      return "sync.RWMutex.Lock";
+    case WaitReason::CondWait:
+      return "sync.Cond.Wait";
+    case WaitReason::Semacquire:
+      return "semacquire";
+    case WaitReason::WaitGroupWait:
+      return "sync.WaitGroup.Wait";
+    case WaitReason::Sleep:
+      return "sleep";
+    case WaitReason::IOWait:
+      return "IO wait";
+    case WaitReason::Preempted:
+      return "preempted";
+  }
+  return "waiting";
+}
+
 // G lives at the top of the stack that belongs to it for good: one page holds the record, the closure and the
 // first frames. Records are reused and never unmapped, so a late reader finds a stale goroutine, not a hole.
 //

@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <new>
 
@@ -21,6 +23,7 @@ constexpr int kMadvGuardInstall = 102;
 constexpr uint32_t kMostProtected = 16'000;  // two mappings each: half of vm.max_map_count
 constexpr uint32_t kStacksPerSlab = 64;
 constexpr size_t kSlabSize = kStacksPerSlab * kStackSize;
+constexpr size_t kRecordOffset = kStackSize - (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G);
 constexpr size_t kAltStackSize = 32UL * 1024;
 
 // A slab is a mapping of 64 stacks, handed out from the bottom and never returned: records must stay
@@ -41,9 +44,7 @@ struct Slabs {
 constinit Slabs slabs;
 struct sigaction previous;
 
-G* recordOf(char* base) {
-  return reinterpret_cast<G*>(base + kStackSize - (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G));
-}
+G* recordOf(char* base) { return reinterpret_cast<G*>(base + kRecordOffset); }
 
 Slab* newSlab() {
   void* base = mmap(nullptr, kSlabSize, PROT_READ | PROT_WRITE,
@@ -83,6 +84,37 @@ void onFault(int signal, siginfo_t* info, void* context) {
 }
 
 }  // namespace
+
+// fairleadLayout is how gdb.py finds goroutines in a process or a core without debug information: where the
+// records are, and where in them. The script knows the order of the words, and refuses a version that is not
+// its own: count that up with every change here.
+struct Layout {
+  uint64_t version = 1;
+  uint64_t words = sizeof(Layout) / sizeof(uint64_t);
+  const void* mainG = &fairlead::runtime::mainG;
+  const void* firstSlab = &slabs.first;
+  uint64_t slabNext = offsetof(Slab, next);
+  uint64_t slabBase = offsetof(Slab, base);
+  uint64_t slabUsed = offsetof(Slab, used);
+  uint64_t stackSize = kStackSize;
+  uint64_t record = kRecordOffset;
+  uint64_t sp = offsetof(G, gobuf) + offsetof(Gobuf, sp);
+  uint64_t goid = offsetof(G, goid);
+  uint64_t parent = offsetof(G, parent);
+  uint64_t createdAt = offsetof(G, createdAt);
+  uint64_t status = offsetof(G, status);
+  uint64_t waitReason = offsetof(G, waitReason);
+  uint64_t m = offsetof(G, m);
+  uint64_t lockedm = offsetof(G, lockedm);
+  uint64_t procid = offsetof(M, procid);
+  uint64_t reasons = static_cast<uint64_t>(WaitReason::Preempted) + 1;
+  std::array<const char*, static_cast<size_t>(WaitReason::Preempted) + 1> reason;
+
+  constexpr Layout() {
+    for (size_t i = 0; i < reason.size(); ++i) reason.at(i) = describe(static_cast<WaitReason>(i));
+  }
+};
+extern "C" [[gnu::used, gnu::retain]] constinit const Layout fairleadLayout{};
 
 G* newStack() {
   slabs.lock.lock();
