@@ -39,6 +39,7 @@
 // the ring. Every 61st slice the global queue comes first, every 251st what waits for the network.
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
+#include "runtime/held_locks.h"
 #include "runtime/keeper.h"
 #include "runtime/netpoll.h"
 #include "runtime/runtime.h"
@@ -270,6 +271,7 @@ void arrive() {
 }
 
 void switchAway(M* m, G* gp, UnlockFn after, void* arg, bool dying) {
+  reportHeldLocks(*gp);
   m->afterSwitch = after;
   m->afterG = gp;
   m->afterArg = arg;
