@@ -67,6 +67,7 @@ struct M {
   M* alllink = nullptr;    // in Sched::allm, written before the record is published there
   ThreadRequest request;
   void* altStack = nullptr;
+  const char* g0Low = nullptr;                      // lowest address of the thread's own stack; nullptr: m0
   std::atomic<uint32_t> haltedIn{0};                // halt.cpp's: the round in which the thread halted last,
   std::atomic<const Backtrace*> haltedAt{nullptr};  // and what it was doing, while that round lasts
 };

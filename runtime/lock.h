@@ -24,12 +24,13 @@ enum class LockRank : uint8_t {
 class Lock;
 
 #if defined(FAIRLEAD_LOCK_RANKS)
+inline constexpr bool kCheckLockRanks = true;
+#else
+inline constexpr bool kCheckLockRanks = false;
+#endif
+
 void rankAcquire(const Lock* lock, LockRank rank);
 void rankRelease(const Lock* lock);
-#else
-inline void rankAcquire(const Lock*, LockRank) {}
-inline void rankRelease(const Lock*) {}
-#endif
 
 class Lock {
  public:
@@ -44,7 +45,7 @@ class Lock {
 
   void lock() {
     acquirem();
-    rankAcquire(this, rank());
+    if constexpr (kCheckLockRanks) rankAcquire(this, rank());
     uint32_t free = kFree;
     if (!word_.compare_exchange_strong(free, kHeld, std::memory_order_acquire)) lockSlow();
   }
@@ -52,7 +53,7 @@ class Lock {
   // unlock() may be called by another goroutine than lock(), on the same thread: gopark's unlock callback
   // does.
   void unlock() {
-    rankRelease(this);
+    if constexpr (kCheckLockRanks) rankRelease(this);
     if (word_.exchange(kFree, std::memory_order_release) == kContended) futexWake(word_);
     releasem();
   }

@@ -1,12 +1,10 @@
 // The check of the order in which locks are taken, for builds that ask for it.
-#include "runtime/fatal.h"
-#include "runtime/lock.h"
-
-#if defined(FAIRLEAD_LOCK_RANKS)
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
+
+#include "runtime/fatal.h"
+#include "runtime/lock.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -49,5 +47,3 @@ bool mayFollow(const Held& before, const Lock* lock, LockRank rank) {
 }
 
 }  // namespace fairlead::runtime
-
-#endif

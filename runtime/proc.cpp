@@ -281,6 +281,7 @@ void runMain(int argc, char** argv) {
     exitProcess(goMain(argc, argv));
   } catch (Goexit& exit) {
     exit.arrive();
+    if (getm()->lockedInt.load(std::memory_order_relaxed) != 0) unlockInternal(getm(), &mainG);
   }
   die();
 }

@@ -24,6 +24,8 @@ constexpr uint32_t kMostProtected = 16'000;  // two mappings each: half of vm.ma
 constexpr uint32_t kStacksPerSlab = 64;
 constexpr size_t kSlabSize = kStacksPerSlab * kStackSize;
 constexpr size_t kRecordOffset = kStackSize - (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G);
+constexpr const char* kSchedulerOverflow = "stack overflow on a scheduler stack";
+constexpr ptrdiff_t kPage = 4096;  // what libc puts below a thread's stack
 constexpr size_t kAltStackSize = 32UL * 1024;
 
 // A slab is a mapping of 64 stacks, handed out from the bottom and never returned: records must stay
@@ -77,7 +79,14 @@ void onFault(int signal, siginfo_t* info, void* context) {
   for (const Slab* slab = slabs.first.load(std::memory_order_acquire); slab != nullptr; slab = slab->next) {
     if (at < slab->base || at >= slab->base + kSlabSize) continue;
     char* base = slab->base + static_cast<size_t>(at - slab->base) / kStackSize * kStackSize;
-    if (at < base + kGuardSize) fatalOverflow(*recordOf(base), at, context);
+    if (at >= base + kGuardSize) continue;
+    const G& g = *recordOf(base);
+    if (g.status.load(std::memory_order_relaxed) == GStatus::Dead) fatal(kSchedulerOverflow);  // m0's g0
+    fatalOverflow(g, at, context);
+  }
+  const M* m = getmOrNull();
+  if (m != nullptr && m->curg == nullptr && m->g0Low != nullptr && at < m->g0Low && m->g0Low - at <= kPage) {
+    fatal(kSchedulerOverflow);
   }
   // Not ours: returning repeats the fault, and then whoever was there before us sees it.
   sigaction(signal, &previous, nullptr);

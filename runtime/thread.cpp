@@ -60,6 +60,16 @@ void mexit(M* m) {
   sched.lock.unlock();
 }
 
+const char* lowEndOfStack() {
+  pthread_attr_t attributes;
+  void* low = nullptr;
+  size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return nullptr;
+  pthread_attr_getstack(&attributes, &low, &size);
+  pthread_attr_destroy(&attributes);
+  return static_cast<const char*>(low);
+}
+
 void* mstart(void* arg) {
   acquirem();  // for good: the scheduler loop is never preempted
   M* m = static_cast<M*>(arg);
@@ -67,6 +77,7 @@ void* mstart(void* arg) {
   m->procid.store(gettid(), std::memory_order_relaxed);
   m->thread = adoptThread(m->g0);
   m->altStack = installAltStack();
+  m->g0Low = lowEndOfStack();
   pthread_sigmask(SIG_SETMASK, &initialSignals, nullptr);
   acquirep(m, std::exchange(m->nextp, nullptr));
   schedule(m);

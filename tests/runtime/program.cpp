@@ -255,6 +255,129 @@ int foreignThreadWakesLate() {
   return 0;
 }
 
+// What the environment asks initialisers to do before goMain.
+void initialise(const std::string& what) {
+  if (what == "deadlock") Chan<int>(nullptr).receive();
+  if (what == "lock") lockOSThread();
+  if (what == "goexit") goexit();
+  if (what != "unlock") return;
+  unlockOSThread();
+  check(m0.lockedInt == 1 && m0.lockedg == &mainG, "an unlock leaves main on its thread");
+  for (int i = 0; i < 100; ++i) {
+    WaitGroup group;
+    group.go([] { gosched(); });
+    group.wait();
+  }
+  check(onStartupThread(), "and there it stays over parks");
+}
+
+const Init kInitialiser([] {
+  if (const char* what = std::getenv("FAIRLEAD_TEST_INIT")) initialise(what);
+});
+
+int afterInit() {
+  check(m0.lockedInt == 0, "the runtime's own lock is gone");
+  check(m0.lockedExt == 0 || mainG.lockedm == &m0, "what an initialiser locked is locked");
+  return 0;
+}
+
+// Parks with a function that runs on the scheduler's stack, and there goes too deep.
+int schedulerOverflow() {
+  WaitGroup group;
+  group.go([] { gopark([](G*, void*) { recurse(0); }, nullptr, WaitReason::Sleep); });
+  group.wait();
+  return 0;
+}
+
+int lockOrder() {
+  Lock leaf;
+  Lock timed(LockRank::Timed);
+  Lock chan(LockRank::Chan);
+  rankAcquire(&timed, LockRank::Timed);
+  rankAcquire(&chan, LockRank::Chan);
+  rankAcquire(&leaf, LockRank::Leaf);
+  rankRelease(&timed);
+  rankRelease(&leaf);
+  rankRelease(&chan);
+  check(true, "the right order, released in any");
+  std::fflush(stdout);
+  rankAcquire(&leaf, LockRank::Leaf);
+  rankAcquire(&chan, LockRank::Chan);
+  return 0;
+}
+
+// Parking, sleeping and blocking in the kernel while an exception unwinds the stack.
+int parkWhileUnwinding() {
+  struct Cleanup {
+    ~Cleanup() {
+      gosched();
+      sleep(1ms);
+      const BlockingSection blocking;
+    }
+  };
+  go([] {
+    for (;;) gosched();
+  });
+  try {
+    const Cleanup cleanup;
+    throw std::runtime_error("unwinds");
+  } catch (const std::runtime_error& e) {
+    check(std::strcmp(e.what(), "unwinds") == 0, "the exception arrives");
+  }
+  return 0;
+}
+
+// Goexit is an exception in C++: another that leaves a destructor meanwhile ends the program, as does Goexit
+// from a destructor while another is on its way.
+int panicDuringGoexit() {
+  struct Throws {
+    ~Throws() noexcept(false) { throw std::runtime_error("after goexit"); }
+  };
+  const Throws throws;
+  goexit();
+}
+
+int goexitDuringPanic() {
+  struct Exits {
+    ~Exits() noexcept(false) { goexit(); }
+  };
+  try {
+    const Exits exits;
+    throw std::runtime_error("before goexit");
+  } catch (const std::runtime_error&) {
+  }
+  return 0;
+}
+
+int recoveredDuringGoexit() {
+  WaitGroup group;
+  group.go([] {
+    struct Recovers {
+      ~Recovers() {
+        try {
+          throw std::runtime_error("inner");
+        } catch (const std::runtime_error&) {
+          check(true, "an exception inside a destructor is caught there");
+        }
+      }
+    };
+    const Recovers recovers;
+    goexit();
+  });
+  group.wait();
+  WaitGroup second;
+  second.go([] {
+    try {
+      throw std::runtime_error("outer");
+    } catch (const std::runtime_error&) {
+      goexit();  // from a handler: the exception that it handled is destroyed
+    }
+  });
+  second.wait();
+  check(true, "both goroutines ended");
+  return 0;
+}
+
 int threadExhaustion() {
   setMaxThreads(10);
   for (int i = 0; i < 100; ++i) {
@@ -415,6 +538,13 @@ constexpr Way kWays[] = {
     {"foreign-thread-wakes-late", foreignThreadWakesLate},
     {"thread-exhaustion", threadExhaustion},
     {"async-bound", asyncBound},
+    {"after-init", afterInit},
+    {"scheduler-overflow", schedulerOverflow},
+    {"lock-order", lockOrder},
+    {"park-while-unwinding", parkWhileUnwinding},
+    {"panic-during-goexit", panicDuringGoexit},
+    {"goexit-during-panic", goexitDuringPanic},
+    {"recovered-during-goexit", recoveredDuringGoexit},
     {"inside-blocking-section", insideBlockingSection},
     {"wedge-startup-thread", wedgeStartupThread},
     {"init-lock-pins", initLockPins},

@@ -17,6 +17,10 @@ class ProgramTest : public RuntimeTest {
  protected:
   static Outcome run(const std::string& way) { return runProgram({PROGRAM, way}); }
 
+  static Outcome initialised(const std::string& what) {
+    return runProgram({"/usr/bin/env", "FAIRLEAD_TEST_INIT=" + what, PROGRAM, "after-init"});
+  }
+
   // A fatal program prints `head` first, and exits with 2.
   static void expectFatal(const std::string& way, const std::string& head) {
     const Outcome outcome = run(way);
@@ -108,6 +112,53 @@ TEST_F(ProgramTest, APanicDoesNotUnwindTheStackThatThrew) {
   const Outcome outcome = run("panic-keeps-the-stack");
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.status, kFatal);
+}
+
+// D 54, Go's TestInitDeadlock.
+TEST_F(ProgramTest, ADeadlockInAnInitialiserIsReported) {
+  const Outcome outcome = initialised("deadlock");
+  EXPECT_TRUE(
+      outcome.err.starts_with("fatal error: all goroutines are asleep - deadlock!\n\n"
+                              "goroutine 1 [chan receive (nil chan), locked to thread]:\n"))
+      << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+TEST_F(ProgramTest, InitialisersRunOnTheStartupThreadWhateverTheyUnlock) {
+  expectAllOk(initialised("unlock"));
+  expectAllOk(initialised("lock"));
+}
+
+// D 55 in an initialiser, with Go's TestGoexitInInit.
+TEST_F(ProgramTest, GoexitInAnInitialiserEndsMain) {
+  const Outcome outcome = initialised("goexit");
+  EXPECT_EQ(outcome.err.find("fatal error: no goroutines (main called runtime.Goexit) - deadlock!\n"), 0U)
+      << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+// D 64, Go's TestG0StackOverflow.
+TEST_F(ProgramTest, AnOverflowOfASchedulerStackIsNamed) {
+  expectFatal("scheduler-overflow", "fatal error: stack overflow on a scheduler stack\n");
+}
+
+// B 33, Go's TestLockRankPartialOrder: ranks are numbers, so their order has no circle.
+TEST_F(ProgramTest, LocksTakenInTheWrongOrderAreFound) {
+  const Outcome outcome = run("lock-order");
+  EXPECT_EQ(outcome.out, "ok: the right order, released in any\n");
+  EXPECT_EQ(outcome.err.find("fatal error: lock ordering problem\n"), 0U) << outcome.err;
+  EXPECT_EQ(outcome.status, kFatal);
+}
+
+// D 66, Go's TestPanicDeadlockGosched and TestPanicDeadlockSyscall.
+TEST_F(ProgramTest, CleanUpMayParkAndBlock) { expectAllOk(run("park-while-unwinding")); }
+
+// D 56 to 58, Go's TestPanicAfterGoexit, TestGoexitInPanic, TestRecoveredPanicAfterGoexit. An exception that
+// leaves a destructor while another unwinds ends a C++ program: it does so with the text of a panic.
+TEST_F(ProgramTest, PanicAndGoexitMeet) {
+  expectFatal("panic-during-goexit", "panic: ");
+  expectFatal("goexit-during-panic", "panic: ");
+  expectAllOk(run("recovered-during-goexit"));
 }
 
 // C 44, Go's TestThreadExhaustion.
