@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "runtime/fatal.h"
+#include "runtime/gmp.h"
 #include "runtime/keeper.h"
 #include "runtime/netpoll.h"
 
@@ -40,6 +41,8 @@ int add(int epoll, int fd, uint32_t events, uint64_t data) {
 }
 
 void init() {
+  getm();
+  if (!sched.multi.load(std::memory_order_relaxed)) schedinit();  // who waits needs somebody to run instead
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) fail("epoll_create1");
   const int breakFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
