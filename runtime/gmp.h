@@ -188,7 +188,6 @@ P* newP(uint32_t id);
 G* gget(P* p);
 void gput(P* p, G* gp);
 [[noreturn]] void goroutineEntry();
-[[noreturn]] void exitProcess(int status);
 
 // ---- thread.cpp: birth and death of Ms
 void newm(P* p, bool spinning, G* gp);

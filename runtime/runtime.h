@@ -38,6 +38,10 @@ void gosched();
 // on and the program ends as a deadlock when none is left (Go: runtime.Goexit).
 [[noreturn]] void goexit();
 
+// exitProcess() ends the process from any goroutine, as the end of goMain does: stdio is flushed, destructors
+// of statics do not run, since other threads may still use what they destroy. (Go: os.Exit.)
+[[noreturn]] void exitProcess(int status);
+
 // lockOSThread() wires the calling goroutine to its current OS thread: no other goroutine runs there, and it
 // runs nowhere else, until unlockOSThread() has been called as many times. A goroutine that ends while locked
 // takes its thread with it. May be called during static initialisation, from a static library too: it then

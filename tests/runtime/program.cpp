@@ -255,6 +255,15 @@ int foreignThreadWakesLate() {
   return 0;
 }
 
+int exitFromGoroutine() {
+  go([] {
+    std::printf("leaves");
+    exitProcess(5);
+  });
+  Chan<int>().receive();
+  return 0;
+}
+
 // What the environment asks initialisers to do before goMain.
 void initialise(const std::string& what) {
   if (what == "deadlock") Chan<int>(nullptr).receive();
@@ -538,6 +547,7 @@ constexpr Way kWays[] = {
     {"foreign-thread-wakes-late", foreignThreadWakesLate},
     {"thread-exhaustion", threadExhaustion},
     {"async-bound", asyncBound},
+    {"exit-from-goroutine", exitFromGoroutine},
     {"after-init", afterInit},
     {"scheduler-overflow", schedulerOverflow},
     {"lock-order", lockOrder},

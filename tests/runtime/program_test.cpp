@@ -48,6 +48,13 @@ TEST_F(ProgramTest, TheEndOfMainDoesNotWaitForOthers) {
   EXPECT_EQ(outcome.status, 3);
 }
 
+// Seeds 61.
+TEST_F(ProgramTest, AnyGoroutineMayEndTheProcess) {
+  const Outcome outcome = run("exit-from-goroutine");
+  EXPECT_EQ(outcome.out, "leaves");
+  EXPECT_EQ(outcome.status, 5);
+}
+
 TEST_F(ProgramTest, AProgramWithoutGoroutinesHasOneThread) { expectAllOk(run("alone")); }
 
 TEST_F(ProgramTest, ADeadlockOfMainAloneIsReported) {
