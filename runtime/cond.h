@@ -49,7 +49,7 @@ class Cond {
   // Tickets order those who wait from the moment in which they still hold the lock. They wrap around.
   std::atomic<uint32_t> drawn_{0};   // the next ticket to be drawn
   std::atomic<uint32_t> called_{0};  // the next to be called; written under guard_
-  Lock guard_;
+  Lock guard_{LockRank::Chan};
   WaitList waiters_;  // those of them that have parked by now; in no strict order
 };
 

@@ -16,11 +16,11 @@ class Goexit {
   Goexit() = default;
   Goexit(Goexit&&) = delete;
   ~Goexit() {
-    if (!arrived_.load(std::memory_order_relaxed)) {
+    if (!arrived_.load(std::memory_order_acquire)) {
       fatal("goexit: swallowed by a catch (...) that does not rethrow");
     }
   }
-  void arrive() { arrived_.store(true, std::memory_order_relaxed); }
+  void arrive() { arrived_.exchange(true, std::memory_order_acq_rel); }  // the last one destroys the object
 
  private:
   std::atomic<bool> arrived_{false};

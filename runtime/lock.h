@@ -17,7 +17,8 @@ namespace fairlead::runtime {
 enum class LockRank : uint8_t {
   Outer,  // held over other work of the runtime: one look into all goroutines at a time, and the like
   Timed,  // of a timer or a descriptor, over the heap of timers
-  Chan,   // a select holds those of all its channels, taken in the order of their addresses
+  Chan,   // of what a goroutine parks for, held until it has left its stack; a select holds several, taken in
+          // the order of their addresses
   Leaf    // nothing is taken under it
 };
 
@@ -51,16 +52,21 @@ class Lock {
   }
 
   // unlock() may be called by another goroutine than lock(), on the same thread: gopark's unlock callback
-  // does.
+  // does. It is a load and a store, half the price of an exchange for the pair: whoever begins to sleep
+  // between the two may not be woken, and looks again by itself after kOversight. Once the lock is free
+  // nothing is touched: it may be gone.
   void unlock() {
     if constexpr (kCheckLockRanks) rankRelease(this);
-    if (word_.exchange(kFree, std::memory_order_release) == kContended) futexWake(word_);
+    const bool contended = word_.load(std::memory_order_relaxed) == kContended;
+    word_.store(kFree, std::memory_order_release);
+    if (contended) futexWake(word_);
     releasem();
   }
 
  private:
   enum : uint32_t { kFree, kHeld, kContended };
   static constexpr int kSpins = 100;
+  static constexpr int64_t kOversight = 1'000'000;  // nanoseconds
 
   void lockSlow() {
     for (int i = 0; i < kSpins; ++i) {
@@ -71,7 +77,9 @@ class Lock {
       }
       cpuRelax();
     }
-    while (word_.exchange(kContended, std::memory_order_acquire) != kFree) futexSleep(word_, kContended);
+    while (word_.exchange(kContended, std::memory_order_acquire) != kFree) {
+      futexSleep(word_, kContended, nanotime() + kOversight);
+    }
   }
 
 #if defined(FAIRLEAD_LOCK_RANKS)

@@ -58,7 +58,7 @@ class Mutex {
   Waiter* release();
 
   std::atomic<uint32_t> state_{0};
-  Lock guard_;
+  Lock guard_{LockRank::Chan};
   WaitList waiters_;
 };
 

@@ -21,7 +21,7 @@ class Sema {
   void release(uint32_t n = 1);
 
  private:
-  Lock guard_;  // guards what follows
+  Lock guard_{LockRank::Chan};  // guards what follows
   uint32_t permits_ = 0;
   WaitList waiters_;  // empty unless permits_ is 0
 };

@@ -19,24 +19,23 @@ void Semaphore::acquire(const Context& context, int64_t n) {
     done.receive();
     std::rethrow_exception(context.err());
   }
-  const auto request = requests_.insert(requests_.end(), {n, Chan<Nothing>()});
+  const Request request{n, Chan<Nothing>()};
+  const auto at = requests_.insert(requests_.end(), request);
   lock.unlock();
-  wait(context, done, request);
+  wait(context, done, request, at);
 }
 
-// Granted requests are off the list, and belong to this function by their channel alone.
-void Semaphore::wait(const Context& context, const Chan<Nothing>& done,
-                     std::list<Request>::iterator request) {
-  const int64_t n = request->n;
-  const Chan<Nothing> granted = request->granted;
-  const bool got = select(receive(granted), receive(done)) == 0;
+// A granted request is off the list: `at` is then nowhere.
+void Semaphore::wait(const Context& context, const Chan<Nothing>& done, const Request& request,
+                     std::list<Request>::iterator at) {
+  const bool got = select(receive(request.granted), receive(done)) == 0;
   if (got && !done.tryReceive().ready) return;
   {
     const std::lock_guard lock(mutex_);
-    if (granted.tryReceive().ready) {
-      held_ -= n;
+    if (request.granted.tryReceive().ready) {
+      held_ -= request.n;
     } else {
-      requests_.erase(request);
+      requests_.erase(at);
     }
     grant();
   }

@@ -33,7 +33,8 @@ class Semaphore {
     Chan<Nothing> granted;
   };
 
-  void wait(const Context& context, const Chan<Nothing>& done, std::list<Request>::iterator request);
+  void wait(const Context& context, const Chan<Nothing>& done, const Request& request,
+            std::list<Request>::iterator at);
   void grant();
 
   const int64_t size_;

@@ -51,7 +51,7 @@ class WaitGroup {
   static constexpr int kCounterShift = 32;
 
   std::atomic<uint64_t> state_{0};  // the counter, signed, above; below, the number of waiters
-  Lock guard_;                      // guards the queue, and the growth of the lower half
+  Lock guard_{LockRank::Chan};      // guards the queue, and the growth of the lower half
   WaitList waiters_;
 };
 

@@ -1,4 +1,6 @@
 # What the runtime's operations cost.
-add_executable(runtime_bench ${CMAKE_CURRENT_LIST_DIR}/runtime_bench.cpp)
-target_link_libraries(runtime_bench PRIVATE fairlead::runtime)
-target_link_options(runtime_bench PRIVATE -static)
+foreach(name runtime chan sync)
+  add_executable(${name}_bench ${CMAKE_CURRENT_LIST_DIR}/${name}_bench.cpp)
+  target_link_libraries(${name}_bench PRIVATE fairlead::runtime)
+  target_link_options(${name}_bench PRIVATE -static)
+endforeach()

@@ -6,34 +6,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <vector>
 
 #include "runtime/chan.h"
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
+#include "tests/bench/measure.h"
 
 namespace fairlead::runtime {
 namespace {
-
-constexpr int kRounds = 11;
-
-// measure() prints the median, least and greatest of kRounds rounds, each of which does n operations.
-template <class F>
-void measure(const char* name, int n, F&& operations) {
-  std::vector<double> rounds;
-  for (int i = 0; i <= kRounds; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    operations(n);
-    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-    if (i > 0) rounds.push_back(took.count() / n);  // the first warms up
-  }
-  std::sort(rounds.begin(), rounds.end());
-  std::printf("%-52s %10.1f   (%.1f to %.1f)\n", name, rounds[kRounds / 2], rounds.front(), rounds.back());
-}
 
 void spawnAndJoin(int n) {
   for (int i = 0; i < n; ++i) {
@@ -117,8 +99,7 @@ void starts(int n, const char* path, const char* argument) {
 }
 
 void all() {
-  std::printf("%d Ps, nanoseconds per operation: median (least to greatest) of %d rounds\n", maxProcs(),
-              kRounds);
+  heading();
   measure("process start, to goMain and out", 100, [](int n) { starts(n, "/proc/self/exe", "nothing"); });
   measure("process start, one goroutine started and joined", 100,
           [](int n) { starts(n, "/proc/self/exe", "one"); });
