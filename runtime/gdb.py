@@ -16,9 +16,9 @@ import struct
 import gdb
 from gdb.unwinder import Unwinder
 
-LAYOUT_VERSION = 1
-WORDS = ("version words mainG firstSlab slabNext slabBase slabUsed stackSize record sp goid parent createdAt status"
-         " waitReason m lockedm procid reasons").split()
+LAYOUT_VERSION = 2
+WORDS = ("version words mainG firstSlab slabNext slabBase slabUsed slabStackSize record sp goid parent createdAt"
+         " status waitReason m lockedm procid reasons").split()
 DEAD, RUNNABLE, RUNNING, SYSCALL, WAITING = range(5)
 STATUS = ("dead", "runnable", "running", "syscall", "waiting")
 
@@ -108,7 +108,8 @@ def goroutines():
     while slab:
         base = word(slab + layout.slabBase)
         used = struct.unpack("<I", read(slab + layout.slabUsed, 4))[0]
-        found += [Goroutine(layout, base + i * layout.stackSize + layout.record) for i in range(used)]
+        size = word(slab + layout.slabStackSize)
+        found += [Goroutine(layout, base + i * size - layout.record) for i in range(1, used + 1)]
         slab = word(slab + layout.slabNext)
     return sorted((g for g in found if g.status != DEAD and g.goid), key=lambda g: g.goid)
 

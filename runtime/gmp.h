@@ -66,7 +66,7 @@ struct M {
   M* schedlink = nullptr;  // in Sched::midle or Sched::mfree
   M* alllink = nullptr;    // in Sched::allm, written before the record is published there
   ThreadRequest request;
-  void* altStack = nullptr;
+  void* altStack = nullptr;                         // stays with the record
   const char* g0Low = nullptr;                      // lowest address of the thread's own stack; nullptr: m0
   std::atomic<uint32_t> haltedIn{0};                // halt.cpp's: the round in which the thread halted last,
   std::atomic<const Backtrace*> haltedAt{nullptr};  // and what it was doing, while that round lasts

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/arena.h"
 #include "runtime/debugvars.h"
 #include "runtime/fatal.h"
 #include "runtime/fork.h"
@@ -130,7 +131,7 @@ void schedinit() {
   installFaultHandler();
   installQuitHandler();
   installForkHandlers();
-  m0.altStack = installAltStack();
+  m0.altStack = installAltStack(nullptr);
   sched.multi.store(true, std::memory_order_release);
   if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();
   const char* preempt = std::getenv("FAIRLEAD_ASYNCPREEMPT");
@@ -139,7 +140,7 @@ void schedinit() {
 }
 
 P* newP(uint32_t id) {
-  P* p = new P;
+  P* p = newRecord<P>();
   p->id = id;
   p->random = kSeed * (id + 1);
   return p;

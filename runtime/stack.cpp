@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <new>
 
+#include "runtime/arena.h"
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
 
@@ -22,8 +23,11 @@ namespace {
 constexpr int kMadvGuardInstall = 102;
 constexpr uint32_t kMostProtected = 16'000;  // two mappings each: half of vm.max_map_count
 constexpr uint32_t kStacksPerSlab = 64;
-constexpr size_t kSlabSize = kStacksPerSlab * kStackSize;
-constexpr size_t kRecordOffset = kStackSize - (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G);
+constexpr size_t kRecordSize = (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G);
+// A process has 128 TiB of addresses. Half of them go to stacks of full size, a quarter million; the next
+// million goroutines share the rest.
+constexpr uint32_t kFullSlabs = 4096;
+constexpr size_t kLeanStackSize = kStackSize / 4;
 constexpr const char* kSchedulerOverflow = "stack overflow on a scheduler stack";
 constexpr ptrdiff_t kPage = 4096;  // what libc puts below a thread's stack
 constexpr size_t kAltStackSize = 32UL * 1024;
@@ -33,29 +37,36 @@ constexpr size_t kAltStackSize = 32UL * 1024;
 struct Slab {
   Slab* next = nullptr;
   char* base = nullptr;
+  size_t stackSize = 0;
   std::atomic<uint32_t> used{0};
+
+  [[nodiscard]] size_t size() const { return kStacksPerSlab * stackSize; }
+  [[nodiscard]] char* stack(size_t i) const { return base + i * stackSize; }
+  // The record is at the top of its stack.
+  [[nodiscard]] G* record(size_t i) const { return reinterpret_cast<G*>(stack(i + 1) - kRecordSize); }
 };
 
 struct Slabs {
-  Lock lock;                          // guards taking a stack
+  Lock lock{LockRank::Outer};         // guards taking a stack
   std::atomic<Slab*> first{nullptr};  // newest first; readers walk it without the lock
   bool noMarkers = false;             // the kernel has no guard markers: protect pages instead
   uint32_t pagesProtected = 0;
+  uint32_t count = 0;
 };
 
 constinit Slabs slabs;
 struct sigaction previous;
 
-G* recordOf(char* base) { return reinterpret_cast<G*>(base + kRecordOffset); }
-
 Slab* newSlab() {
-  void* base = mmap(nullptr, kSlabSize, PROT_READ | PROT_WRITE,
+  auto* slab = newRecord<Slab>();
+  slab->stackSize = ++slabs.count <= kFullSlabs ? kStackSize : kLeanStackSize;
+  void* base = mmap(nullptr, slab->size(), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (base == MAP_FAILED) fatal("out of memory", "runtime: cannot map goroutine stacks\n");
   // A huge page would make every goroutine pay for eight stacks.
-  madvise(base, kSlabSize, MADV_NOHUGEPAGE);
-  auto* slab =
-      new Slab{.next = slabs.first.load(std::memory_order_relaxed), .base = static_cast<char*>(base)};
+  madvise(base, slab->size(), MADV_NOHUGEPAGE);
+  slab->next = slabs.first.load(std::memory_order_relaxed);
+  slab->base = static_cast<char*>(base);
   slabs.first.store(slab, std::memory_order_release);
   return slab;
 }
@@ -77,10 +88,10 @@ void guard(char* base) {
 void onFault(int signal, siginfo_t* info, void* context) {
   const auto* at = static_cast<const char*>(info->si_addr);
   for (const Slab* slab = slabs.first.load(std::memory_order_acquire); slab != nullptr; slab = slab->next) {
-    if (at < slab->base || at >= slab->base + kSlabSize) continue;
-    char* base = slab->base + static_cast<size_t>(at - slab->base) / kStackSize * kStackSize;
-    if (at >= base + kGuardSize) continue;
-    const G& g = *recordOf(base);
+    if (at < slab->base || at >= slab->base + slab->size()) continue;
+    const size_t i = static_cast<size_t>(at - slab->base) / slab->stackSize;
+    if (at >= slab->stack(i) + kGuardSize) continue;
+    const G& g = *slab->record(i);
     if (g.status.load(std::memory_order_relaxed) == GStatus::Dead) fatal(kSchedulerOverflow);  // m0's g0
     fatalOverflow(g, at, context);
   }
@@ -98,15 +109,15 @@ void onFault(int signal, siginfo_t* info, void* context) {
 // records are, and where in them. The script knows the order of the words, and refuses a version that is not
 // its own: count that up with every change here.
 struct Layout {
-  uint64_t version = 1;
+  uint64_t version = 2;
   uint64_t words = sizeof(Layout) / sizeof(uint64_t);
   const void* mainG = &fairlead::runtime::mainG;
   const void* firstSlab = &slabs.first;
   uint64_t slabNext = offsetof(Slab, next);
   uint64_t slabBase = offsetof(Slab, base);
   uint64_t slabUsed = offsetof(Slab, used);
-  uint64_t stackSize = kStackSize;
-  uint64_t record = kRecordOffset;
+  uint64_t slabStackSize = offsetof(Slab, stackSize);
+  uint64_t record = kRecordSize;
   uint64_t sp = offsetof(G, gobuf) + offsetof(Gobuf, sp);
   uint64_t goid = offsetof(G, goid);
   uint64_t parent = offsetof(G, parent);
@@ -129,10 +140,10 @@ G* newStack() {
   slabs.lock.lock();
   Slab* slab = slabs.first.load(std::memory_order_relaxed);
   if (slab == nullptr || slab->used.load(std::memory_order_relaxed) == kStacksPerSlab) slab = newSlab();
-  char* base = slab->base + slab->used.load(std::memory_order_relaxed) * kStackSize;
-  guard(base);
-  G* gp = new (recordOf(base)) G;
-  gp->stackLow = base + kGuardSize;
+  const uint32_t i = slab->used.load(std::memory_order_relaxed);
+  guard(slab->stack(i));
+  G* gp = new (slab->record(i)) G;
+  gp->stackLow = slab->stack(i) + kGuardSize;
   gp->stackHigh = reinterpret_cast<char*>(gp);
   slab->used.fetch_add(1, std::memory_order_release);
   slabs.lock.unlock();
@@ -143,7 +154,7 @@ void forEachG(void (*f)(G*, void*), void* arg) {
   f(&mainG, arg);
   for (const Slab* slab = slabs.first.load(std::memory_order_acquire); slab != nullptr; slab = slab->next) {
     const uint32_t used = slab->used.load(std::memory_order_acquire);
-    for (uint32_t i = 0; i < used; ++i) f(recordOf(slab->base + i * kStackSize), arg);
+    for (uint32_t i = 0; i < used; ++i) f(slab->record(i), arg);
   }
 }
 
@@ -155,19 +166,18 @@ void installFaultHandler() {
   sigaction(SIGSEGV, &action, &previous);
 }
 
-void* installAltStack() {
+void* installAltStack(void* memory) {
   const long minimum = sysconf(_SC_MINSIGSTKSZ);  // grows with the processor's vector registers
   const size_t size = kAltStackSize + (minimum > 0 ? static_cast<size_t>(minimum) : 0);
-  auto* memory = new char[size];
+  if (memory == nullptr) memory = persistentalloc(size, alignof(std::max_align_t));
   const stack_t stack{.ss_sp = memory, .ss_flags = 0, .ss_size = size};
   sigaltstack(&stack, nullptr);
   return memory;
 }
 
-void removeAltStack(void* stack) {
+void removeAltStack() {
   const stack_t none{.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
   sigaltstack(&none, nullptr);
-  delete[] static_cast<char*>(stack);
 }
 
 }  // namespace fairlead::runtime

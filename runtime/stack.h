@@ -7,7 +7,8 @@
 
 namespace fairlead::runtime {
 
-// kStackSize is one stack's share of address space; memory is taken page by page as it is touched. Sanitizers
+// kStackSize is one stack's share of address space, a quarter of that from the 262,145th on; memory is taken
+// page by page as it is touched. Sanitizers
 // need two to four times the frame.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr size_t kStackSize = 1024UL * 1024;
@@ -28,9 +29,9 @@ void forEachG(void (*f)(G*, void*), void* arg);
 // alternate stack.
 void installFaultHandler();
 
-// AltStack is the signal stack of the calling thread: a handler cannot run on the stack that has just
-// overflowed.
-void* installAltStack();
-void removeAltStack(void* stack);
+// installAltStack() gives the calling thread a signal stack: a handler cannot run on the stack that has just
+// overflowed. `memory` is what it returned for a thread that has gone, or nullptr for a new one.
+void* installAltStack(void* memory);
+void removeAltStack();
 
 }  // namespace fairlead::runtime

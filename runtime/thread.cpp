@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "runtime/arena.h"
 #include "runtime/fatal.h"
 #include "runtime/fork.h"
 #include "runtime/gmp.h"
@@ -33,7 +34,7 @@ M* allocm() {
   if (m != nullptr) sched.mfree = m->schedlink;
   sched.lock.unlock();
   if (m != nullptr) return m;
-  m = new M;
+  m = newRecord<M>();
   const std::lock_guard lock(sched.lock);
   registerM(m);
   return m;
@@ -53,7 +54,7 @@ void mexit(M* m) {
     m->note.sleep();
     fatal("locked m0 woke up");
   }
-  if (m->altStack != nullptr) removeAltStack(std::exchange(m->altStack, nullptr));
+  removeAltStack();
   setm(nullptr);
   sched.lock.lock();
   m->schedlink = std::exchange(sched.mfree, m);
@@ -76,7 +77,7 @@ void* mstart(void* arg) {
   setm(m);
   m->procid.store(gettid(), std::memory_order_relaxed);
   m->thread = adoptThread(m->g0);
-  m->altStack = installAltStack();
+  m->altStack = installAltStack(m->altStack);
   m->g0Low = lowEndOfStack();
   pthread_sigmask(SIG_SETMASK, &initialSignals, nullptr);
   acquirep(m, std::exchange(m->nextp, nullptr));

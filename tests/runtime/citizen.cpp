@@ -1,17 +1,22 @@
 // A program that does, as its argument says, what only a process of its own can show about threads, processes
 // and memory.
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <thread>
 
 #include "runtime/chan.h"
 #include "runtime/exec.h"
 #include "runtime/runtime.h"
+#include "runtime/stack.h"
 #include "runtime/sync.h"
 
 namespace fairlead::runtime {
@@ -120,6 +125,104 @@ int forkBlock() {
   return statusOfFork([] { const BlockingSection blocking; });
 }
 
+// ---- memory and idleness -------------------------------------------------------------------------
+
+// statusValue() is a number from /proc/self/status: kilobytes or a count.
+long statusValue(const char* name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(name)) return std::stol(line.substr(std::strlen(name) + 1));
+  return -1;
+}
+
+long mappings() {
+  std::ifstream maps("/proc/self/maps");
+  long n = 0;
+  for (std::string line; std::getline(maps, line);) ++n;
+  return n;
+}
+
+// park() makes n goroutines that wait for what comes out of the channel it returns.
+Chan<int> park(int n) {
+  const Chan<int> never;
+  for (int i = 0; i < n; ++i) go([never] { never.receive(); });
+  const auto parked = [] {
+    int waiting = 0;
+    forEachG([](G* gp, void* count) { *static_cast<int*>(count) += gp->status == GStatus::Waiting ? 1 : 0; },
+             &waiting);
+    return waiting;
+  };
+  while (parked() < n) sleep(1ms);
+  return never;
+}
+
+// Prints what each of n parked goroutines costs: bytes resident, bytes of page tables; and all mappings.
+int parked(int n) {
+  const long rss = statusValue("VmRSS:");
+  const long tables = statusValue("VmPTE:");
+  const Chan<int> never = park(n);
+  std::printf("%ld %ld %ld\n", (statusValue("VmRSS:") - rss) * 1024 / n,
+              (statusValue("VmPTE:") - tables) * 1024 / n, mappings());
+  return 0;
+}
+
+int parked100000() { return parked(100'000); }
+int parked1000000() { return parked(1'000'000); }
+
+// Usage is what the threads but the calling one have used since they began.
+struct Usage {
+  long switches = 0;  // voluntary: each began a sleep
+  long cpu = 0;       // nanoseconds
+  long threads = 0;
+};
+
+Usage usage() {
+  Usage sum;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == std::to_string(gettid())) continue;
+    std::ifstream status(task.path() / "status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("voluntary_ctxt_switches:")) sum.switches += std::stol(line.substr(24));
+    long cpu = 0;
+    std::ifstream(task.path() / "schedstat") >> cpu;
+    sum.cpu += cpu;
+    ++sum.threads;
+  }
+  return sum;
+}
+
+// Prints what the threads of a program with 10,000 parked goroutines do in a second: sleeps begun,
+// nanoseconds run, and how many threads they are. The least of several seconds, as the machine is not ours
+// alone.
+int idle() {
+  const Chan<int> never = park(10'000);
+  const Chan<int> measured;
+  std::thread observer([measured] {
+    Usage least{.switches = 1'000'000};
+    for (int second = 0; second < 5 && least.switches > 1; ++second) {
+      const Usage before = usage();
+      std::this_thread::sleep_for(1s);
+      const Usage after = usage();
+      if (after.switches - before.switches < least.switches)
+        least = {after.switches - before.switches, after.cpu - before.cpu, after.threads};
+    }
+    std::printf("%ld %ld %ld\n", least.switches, least.cpu, least.threads);
+    measured.close();
+  });
+  measured.receive();
+  observer.join();
+  return 0;
+}
+
+int outOfAddresses() {
+  const Chan<int> never = park(500);
+  const auto limit = static_cast<rlim_t>(statusValue("VmSize:") + 256 * 1024) * 1024;
+  const rlimit addresses{.rlim_cur = limit, .rlim_max = limit};
+  if (setrlimit(RLIMIT_AS, &addresses) != 0) return 1;
+  park(1'000'000);
+  return 0;
+}
+
 struct Way {
   const char* name;
   int (*run)();
@@ -133,6 +236,10 @@ constexpr Way kWays[] = {
     {"fork-park", forkPark},
     {"fork-go", forkGo},
     {"fork-block", forkBlock},
+    {"parked-100000", parked100000},
+    {"parked-1000000", parked1000000},
+    {"idle", idle},
+    {"out-of-addresses", outOfAddresses},
 };
 
 }  // namespace
