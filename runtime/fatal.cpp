@@ -18,6 +18,7 @@
 #include "runtime/gmp.h"
 #include "runtime/halt.h"
 #include "runtime/machine.h"
+#include "runtime/trace.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -47,6 +48,7 @@ Level level() {
 }
 
 [[noreturn]] void end() {
+  writeTrace(false);
   if (level() == Level::Crash) {
     signal(SIGABRT, SIG_DFL);
     std::abort();

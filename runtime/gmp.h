@@ -25,6 +25,7 @@ namespace fairlead::runtime {
 
 struct Backtrace;
 struct P;
+struct TraceChunk;
 
 // ThreadRequest asks for a new OS thread that runs start(arg). Lives until the thread has begun.
 struct ThreadRequest {
@@ -68,6 +69,7 @@ struct M {
   ThreadRequest request;
   void* altStack = nullptr;                         // stays with the record
   const char* g0Low = nullptr;                      // lowest address of the thread's own stack; nullptr: m0
+  TraceChunk* traceChunk = nullptr;                 // trace.cpp's: where the next event goes
   std::atomic<uint32_t> haltedIn{0};                // halt.cpp's: the round in which the thread halted last,
   std::atomic<const Backtrace*> haltedAt{nullptr};  // and what it was doing, while that round lasts
 };

@@ -18,6 +18,7 @@
 #include "runtime/gmp.h"
 #include "runtime/panic.h"
 #include "runtime/runtime.h"
+#include "runtime/trace.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -161,6 +162,7 @@ void stoplockedm(M* m) {
 void runLocked(G* gp, P* p) {
   M* locked = gp->lockedm.load(std::memory_order_relaxed);
   sched.nmidlelocked.fetch_sub(1, std::memory_order_relaxed);
+  trace(TraceKind::HandOff, gp);
   locked->nextp = p;
   if (!locked->note.wake()) fatal("runLocked: m has p");
 }

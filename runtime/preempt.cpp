@@ -15,6 +15,7 @@
 #include "runtime/gmp.h"
 #include "runtime/machine.h"
 #include "runtime/runtime.h"
+#include "runtime/trace.h"
 
 namespace fairlead::runtime {
 
@@ -105,6 +106,7 @@ void asyncPreempt(M* m) {
   lockInternal(m, gp);
   gp->waitReason.store(WaitReason::Preempted, std::memory_order_relaxed);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  trace(TraceKind::Preempt, gp);
   P* p = releasep(m);
   globrunqput(gp);
   handoffp(p);

@@ -19,6 +19,7 @@
 #include "runtime/runtime.h"
 #include "runtime/schedtrace.h"
 #include "runtime/stack.h"
+#include "runtime/trace.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -108,6 +109,7 @@ void checkLeaks() {
 [[noreturn]] void die() {
   acquirem();
   M* m = getm();
+  trace(TraceKind::End, m->curg);
   m->exiting = m->lockedExt.load(std::memory_order_relaxed) != 0;
   switchAway(m, m->curg, bury, nullptr, true);
   fatal("goexit: dead goroutine runs");
@@ -136,6 +138,7 @@ void schedinit() {
   if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();
   const char* preempt = std::getenv("FAIRLEAD_ASYNCPREEMPT");
   if (preempt != nullptr && std::strcmp(preempt, "1") == 0) enableAsyncPreemption();
+  startTrace();
   startSchedtrace();
 }
 
@@ -223,6 +226,7 @@ Spawn::~Spawn() {
   prepareGobuf(gp->gobuf, gp->stackLow, closure_, goroutineEntry);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   countAlive(m->p, 1);
+  trace(TraceKind::Create, gp);
   submit(m, gp);
 }
 
@@ -250,6 +254,7 @@ int maxProcs() {
 void exitProcess(int status) {
   waitIfDying();
   std::fflush(nullptr);
+  writeTrace(true);
 #if defined(__SANITIZE_ADDRESS__)
   checkLeaks();
 #endif

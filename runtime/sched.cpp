@@ -44,6 +44,7 @@
 #include "runtime/netpoll.h"
 #include "runtime/runtime.h"
 #include "runtime/timer.h"
+#include "runtime/trace.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -262,6 +263,7 @@ void resume(M* m, G* gp, bool inherit) {
   gp->m = m;
   gp->waitReason.store(WaitReason::None, std::memory_order_relaxed);
   gp->status.store(GStatus::Running, std::memory_order_relaxed);
+  trace(TraceKind::Start, gp);
 }
 
 void arrive() {
@@ -320,6 +322,7 @@ void gopark(UnlockFn unlock, void* arg, WaitReason reason) {
   gp->waitReason.store(reason, std::memory_order_relaxed);
   gp->waitsince.store(m->p->now, std::memory_order_relaxed);
   gp->status.store(GStatus::Waiting, std::memory_order_relaxed);
+  trace(TraceKind::Park, gp, static_cast<uint8_t>(reason));
   if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) return switchAway(m, gp, unlock, arg, false);
   if (unlock != nullptr) unlock(gp, arg);
   stoplockedm(m);
@@ -329,6 +332,7 @@ void goready(G* gp) {
   const NoPreempt noPreempt;
   M* m = getmOrNull();
   if (m == nullptr || m->p == nullptr) return readyWithoutP(gp);
+  trace(TraceKind::Ready, gp);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   if (gp->lockedm.load(std::memory_order_relaxed) != nullptr && handToLocked(gp)) return;
   submit(m, gp);
@@ -336,6 +340,7 @@ void goready(G* gp) {
 
 void readyWithoutP(G* gp) {
   const NoPreempt noPreempt;
+  trace(TraceKind::Ready, gp);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   if (gp->lockedm.load(std::memory_order_relaxed) != nullptr && handToLocked(gp)) return;
   globrunqput(gp);
@@ -366,6 +371,7 @@ namespace {
 void yield(M* m) {
   G* gp = m->curg;
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
+  trace(TraceKind::Yield, gp);
   constexpr UnlockFn requeue = [](G* self, void*) {
     if (sched.gcwaiting.load(std::memory_order_relaxed)) {
       GQueue overflow;

@@ -8,6 +8,7 @@
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
 #include "runtime/runtime.h"
+#include "runtime/trace.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -48,6 +49,7 @@ void entersyscall() {
   const NoPreempt noPreempt;
   M* m = getm();
   if (m->syscallDepth++ > 0) return;
+  trace(TraceKind::SyscallEnter, m->curg);
   P* p = std::exchange(m->p, nullptr);
   m->oldp = p;
   p->m.store(nullptr, std::memory_order_relaxed);
@@ -61,6 +63,7 @@ void entersyscallblock() {
   const NoPreempt noPreempt;
   M* m = getm();
   if (m->syscallDepth++ > 0) return;
+  trace(TraceKind::SyscallEnter, m->curg);
   m->oldp = nullptr;
   m->curg->status.store(GStatus::Syscall, std::memory_order_relaxed);
   handoffp(releasep(m));
@@ -77,9 +80,11 @@ void exitsyscall() {
     m->p = p;
     p->m.store(m, std::memory_order_release);
     gp->status.store(GStatus::Running, std::memory_order_relaxed);
+    trace(TraceKind::SyscallExit, gp);
     if (p->preempt.load(std::memory_order_relaxed)) gopreempt(m);
     return;
   }
+  trace(TraceKind::SyscallWait, gp);
   if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) {
     return switchAway(m, gp, requeueOffStack, nullptr, false);
   }

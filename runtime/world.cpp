@@ -12,6 +12,7 @@
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
 #include "runtime/timer.h"
+#include "runtime/trace.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -97,6 +98,7 @@ void stopTheWorld() {
   acquirem();
   M* m = getm();
   if (m->p == nullptr) fatal("stopTheWorld: inside a BlockingSection");
+  trace(TraceKind::StopWorld, m->curg);
   sched.lock.lock();
   sched.stopwait.store(sched.nprocs - 1, std::memory_order_relaxed);
   sched.gcwaiting.store(true, std::memory_order_seq_cst);
@@ -118,6 +120,7 @@ void startTheWorld() {
   while (runnable != nullptr) startm(std::exchange(runnable, runnable->link), false, nullptr);
   // The others may have left work in the global queue, or timers that nobody keeps.
   wakep();
+  trace(TraceKind::StartWorld, m->curg);
   releasem();
   worldsema.unlock();
 }

@@ -101,6 +101,44 @@ int traced() {
   return 0;
 }
 
+// A bit of everything that a trace shows.
+int schedule() {
+  const Chan<int> ping;
+  const Chan<int> pong;
+  WaitGroup group;
+  group.go([ping, pong] {
+    lockOSThread();
+    while (auto value = ping.receive()) pong.send(*value);
+    unlockOSThread();
+  });
+  group.go([] {
+    const BlockingSection blocking;
+    usleep(1000);
+  });
+  for (int i = 0; i < 10; ++i) {
+    ping.send(i);
+    pong.receive();
+    group.go([] { gosched(); });
+    gosched();
+  }
+  ping.close();
+  group.wait();
+  setMaxProcs(maxProcs() + 1);
+  sleep(1ms);
+  return 0;
+}
+
+// More than a trace has room for.
+int scheduleForLong() {
+  const Chan<int> ping;
+  go([ping] {
+    while (ping.receive()) {
+    }
+  });
+  for (int i = 0; i < 300'000; ++i) ping.send(i);
+  return 0;
+}
+
 // Without a second goroutine the runtime has no handlers.
 int quitAlone() {
   raise(SIGQUIT);
@@ -204,6 +242,8 @@ constexpr Way kWays[] = {
     {"quit-busy", quitBusy},
     {"deadlock-locked", deadlockLocked},
     {"traced", traced},
+    {"schedule", schedule},
+    {"schedule-for-long", scheduleForLong},
     {"quit-alone", quitAlone},
     {"quit-own-handler", quitOwnHandler},
     {"panic-in-catch", panicInCatch},
