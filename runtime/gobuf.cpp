@@ -29,7 +29,7 @@ constexpr size_t kContinueWord = 1;
 }  // namespace
 
 void prepareGobuf(Gobuf& c, [[maybe_unused]] void* low, void* high, void (*entry)()) {
-  // fairleadEntry() is reached by a jump with the stack pointer just above the saved words: 16-byte aligned
+  // fairleadEntry() is reached by a return with the stack pointer just above the saved words: 16-byte aligned
   // there.
   auto* top = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(high) & ~uintptr_t{15});
   void** frame = top - kSavedWords;

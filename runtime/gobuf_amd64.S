@@ -50,15 +50,14 @@ fairleadSwitch:
         popq    %rbp
         .cfi_adjust_cfa_offset -8
         .cfi_restore %rbp
-        // A ret would be mispredicted: the processor's return stack still belongs to the context that was left.
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
-        .cfi_register %rip, %rcx
-        jmp     *%rcx
+        // Who was left and who comes back called from the same place, one deep in the same functions mostly: so the
+        // processor, whose return stack is that of the one who was left, predicts this return and those after it. A jump
+        // instead would leave one address too many on that stack, and every return after it would be mispredicted.
+        ret
         .cfi_endproc
         .size   fairleadSwitch, . - fairleadSwitch
 
-// Entered by fairleadSwitch's jump, never called: r12 holds the function, rbp is 0. The return address is undefined,
+// Entered by fairleadSwitch's return, never called: r12 holds the function, rbp is 0. The return address is undefined,
 // which tells unwinders that the stack ends here. The nop comes first because some ignore the rules of a function when
 // the address is exactly its start.
         .globl  fairleadEntry
