@@ -134,6 +134,7 @@ void schedinit() {
   installQuitHandler();
   installForkHandlers();
   m0.altStack = installAltStack(nullptr);
+  ensureg0(&m0);  // here, as main may first need it with a lock to release
   sched.multi.store(true, std::memory_order_release);
   if (m0.lockedExt.load(std::memory_order_relaxed) != 0) startTemplateThread();
   const char* preempt = std::getenv("FAIRLEAD_ASYNCPREEMPT");

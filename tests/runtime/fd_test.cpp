@@ -76,9 +76,11 @@ TEST_F(FdTest, ReadsWhatIsThereAndSeesTheEnd) {
 TEST_F(FdTest, WritesWholeHoweverLittleThereIsRoomFor) {
   const auto [in, out] = pipePair();
   const std::string sent(1'000'000, 'x');
-  go([&] { out.write(sent); });
+  WaitGroup writer;
+  writer.go([&] { out.write(sent); });
   std::string got;
   while (got.size() < sent.size()) got += readSome(in, 1 << 16);
+  writer.wait();
   EXPECT_EQ(got, sent);
 }
 
@@ -93,7 +95,8 @@ TEST_F(FdTest, ScattersAndGathers) {
     pieces.push_back({part.data(), part.size()});
     sent += part;
   }
-  go([&] { right.writev(pieces); });
+  WaitGroup writer;
+  writer.go([&] { right.writev(pieces); });
   std::string got;
   while (got.size() < sent.size()) {
     std::array<char, 100> a{};
@@ -103,6 +106,7 @@ TEST_F(FdTest, ScattersAndGathers) {
     got += std::string(a.data(), std::min(n, a.size()));
     if (n > a.size()) got += std::string(b.data(), n - a.size());
   }
+  writer.wait();
   EXPECT_EQ(got, sent);
 }
 
@@ -172,12 +176,14 @@ TEST_F(FdTest, ADeadlineEndsAReadAndTheNextOnes) {
 }
 
 TEST_F(FdTest, APastDeadlineReleasesWhoWaits) {
-  const auto [in, out] = pipePair();
+  const auto [empty, writer] = pipePair();
+  const auto [reader, full] = pipePair();
   const Chan<std::error_code> ended;
-  go([&, ended] { ended.send(errorOf([&] { readSome(in); }).first); });
-  go([&, ended] { ended.send(errorOf([&] { out.write(std::string(1'000'000, 'x')); }).first); });
-  in.setReadDeadline(Clock::time_point());
-  out.setWriteDeadline(Clock::now() - 1h);
+  go([&, ended] { ended.send(errorOf([&] { readSome(empty); }).first); });
+  go([&, ended] { ended.send(errorOf([&] { full.write(std::string(1'000'000, 'x')); }).first); });
+  EXPECT_TRUE(eventually([] { return netpollWaiters() == 2; }));
+  empty.setReadDeadline(Clock::time_point());
+  full.setWriteDeadline(Clock::now() - 1h);
   EXPECT_EQ(*ended.receive(), IoError::Timeout);
   EXPECT_EQ(*ended.receive(), IoError::Timeout);
 }
@@ -209,7 +215,8 @@ TEST_F(FdTest, MessagesCarryDescriptors) {
   header->cmsg_len = CMSG_LEN(sizeof(int));
   const int root = open("/", O_RDONLY | O_CLOEXEC);
   std::memcpy(CMSG_DATA(header), &root, sizeof root);
-  go([&] { EXPECT_EQ(left.sendmsg(message), 1U); });
+  WaitGroup sender;
+  sender.go([&] { EXPECT_EQ(left.sendmsg(message), 1U); });
 
   std::array<char, 8> into{};
   iovec place{into.data(), into.size()};
@@ -220,6 +227,7 @@ TEST_F(FdTest, MessagesCarryDescriptors) {
   received.msg_control = space.data();
   received.msg_controllen = space.size();
   EXPECT_EQ(right.recvmsg(received, MSG_CMSG_CLOEXEC), 1U);
+  sender.wait();
   int copy = -1;
   std::memcpy(&copy, CMSG_DATA(CMSG_FIRSTHDR(&received)), sizeof copy);
   EXPECT_GE(fcntl(copy, F_GETFD), 0);

@@ -103,8 +103,10 @@ TEST_F(NetTest, AConnectionKeepsItsBytesInOrder) {
   const Fd listener = listen(Transport::Tcp, Address::ip("127.0.0.1", 0));
   std::string sent;
   for (int i = 0; i < 300'000; ++i) sent += std::to_string(i);
-  go([&] { dial(Transport::Tcp, localAddress(listener)).write(sent); });
+  WaitGroup client;
+  client.go([&] { dial(Transport::Tcp, localAddress(listener)).write(sent); });
   EXPECT_EQ(readAll(listener.accept()), sent);
+  client.wait();
 }
 
 // The peer's end is seen although its last bytes and the end come as one event.
@@ -130,15 +132,17 @@ TEST_F(NetTest, PacketsKeepTheirBoundariesAndSender) {
       {bind(Transport::UnixDatagram, Address::local(a.text())),
        bind(Transport::UnixDatagram, Address::local(b.text()))}};
   for (const auto& [from, to] : pairs) {
-    go([&from = from, &to = to] {
+    WaitGroup sender;
+    sender.go([&from = from, &to = to] {
       for (const char* text : {"first", "", "third"}) sendTo(from, bytes(text), localAddress(to));
     });
     for (const char* text : {"first", "", "third"}) {
       std::array<char, 64> buffer{};
-      const auto [n, sender] = receiveFrom(to, std::as_writable_bytes(std::span(buffer)));
+      const auto [n, source] = receiveFrom(to, std::as_writable_bytes(std::span(buffer)));
       EXPECT_EQ(std::string(buffer.data(), n), text);
-      EXPECT_EQ(sender.text(), localAddress(from).text());
+      EXPECT_EQ(source.text(), localAddress(from).text());
     }
+    sender.wait();
   }
 }
 
