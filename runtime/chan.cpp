@@ -103,7 +103,7 @@ bool ChanCore::wait(Waiter& self, bool sending) {
 
 // An attempt may be refused without the lock. It was seen open, then full: a closed channel never opens
 // again, so there was a moment when it was both.
-ChanCore::Result ChanCore::send(void* variable, bool block) {
+[[gnu::flatten]] ChanCore::Result ChanCore::send(void* variable, bool block) {
   if (!block && !closed_.load(std::memory_order_acquire) && full()) return Result::NotReady;
   G* wake = nullptr;
   lock();
@@ -121,7 +121,7 @@ ChanCore::Result ChanCore::send(void* variable, bool block) {
 
 // Here emptiness comes first: found open afterwards, the channel was open and empty at one moment. Found
 // closed, it may have been sent to and closed in between: but once closed and empty it stays so.
-ChanCore::Result ChanCore::receive(void* optional, bool block) {
+[[gnu::flatten]] ChanCore::Result ChanCore::receive(void* optional, bool block) {
   if (drained()) {
     if (!closed_.load(std::memory_order_acquire)) {
       if (!block) return Result::NotReady;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <ranges>
 
 #include "runtime/fatal.h"
@@ -68,7 +69,7 @@ class Select {
         if (otherwise_ != nullptr) throw Panic("reflect.Select: multiple default cases");
         otherwise_ = &c;
       } else if (c.chan_ != nullptr) {
-        const std::size_t at = (uint64_t{fastrand(p)} * (count_ + 1)) >> 32;
+        const std::size_t at = count_ == 0 ? 0 : (uint64_t{fastrand(p)} * (count_ + 1)) >> 32;
         cases_[count_].polled_ = cases_[at].polled_;
         cases_[at].polled_ = &c;
         ++count_;
@@ -97,7 +98,7 @@ class Select {
     G* gp = getm()->curg;
     for (std::size_t i = 0; i < count_; ++i) {
       SelectCase& c = *cases_[i].locked_;
-      c.waiter_ = Waiter{.gp = gp, .value = c.value_, .fired = &fired_};
+      std::construct_at(&c.waiter_, Waiter{.gp = gp, .value = c.value_, .fired = &fired_});
       c.chan_->waiters(isSend(c)).pushBack(&c.waiter_);
     }
     gopark([](G*, void* self) { static_cast<Select*>(self)->unlockAll(); }, this,

@@ -61,7 +61,9 @@ class SelectCase {
   Kind kind_;
   detail::ChanCore* chan_;
   void* value_;
-  Waiter waiter_;
+  union {
+    Waiter waiter_;  // there while the case is in the queue of its channel
+  };
   // The n-th case holds the n-th of each order: that of polling, and that of locking.
   SelectCase* polled_ = nullptr;
   SelectCase* locked_ = nullptr;
