@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstdint>
 #include <mutex>
 
 #include "runtime/fatal.h"
@@ -14,13 +13,8 @@ namespace {
 constexpr size_t kChunk = 64UL * 1024;
 constexpr size_t kOwnMapping = kChunk / 4;  // from this size on
 
-struct Arena {
-  Lock lock;
-  uintptr_t at = 0;
-  uintptr_t end = 0;
-};
-
-constinit Arena arena;
+constinit Lock lock;
+constinit Arena shared;  // under lock
 
 uintptr_t map(size_t size) {
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -30,16 +24,20 @@ uintptr_t map(size_t size) {
 
 }  // namespace
 
-void* persistentalloc(size_t size, size_t align) {
+void* Arena::alloc(size_t size, size_t align) {
   if (size >= kOwnMapping) return reinterpret_cast<void*>(map(size));
-  const std::lock_guard guard(arena.lock);
-  uintptr_t at = (arena.at + align - 1) & ~(uintptr_t{align} - 1);
-  if (arena.end == 0 || at + size > arena.end) {
+  uintptr_t at = (at_ + align - 1) & ~(uintptr_t{align} - 1);
+  if (end_ == 0 || at + size > end_) {
     at = map(kChunk);
-    arena.end = at + kChunk;
+    end_ = at + kChunk;
   }
-  arena.at = at + size;
+  at_ = at + size;
   return reinterpret_cast<void*>(at);
+}
+
+void* persistentalloc(size_t size, size_t align) {
+  const std::lock_guard guard(lock);
+  return shared.alloc(size, align);
 }
 
 }  // namespace fairlead::runtime

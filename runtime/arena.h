@@ -7,12 +7,22 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 
 namespace fairlead::runtime {
 
-// persistentalloc() returns zeroed memory. Fatal when the kernel has none. No other lock may be held but one
-// of rank Outer.
+// Arena hands out zeroed memory. Fatal when the kernel has none. Who owns one guards it.
+class Arena {
+ public:
+  void* alloc(size_t size, size_t align);
+
+ private:
+  uintptr_t at_ = 0;
+  uintptr_t end_ = 0;
+};
+
+// persistentalloc() is from the arena that everybody shares, which has a lock of its own.
 void* persistentalloc(size_t size, size_t align);
 
 // newRecord() makes a T there.

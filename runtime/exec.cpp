@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "runtime/gmp.h"
+#include "runtime/netpoll.h"
 #include "runtime/runtime.h"
 
 namespace fairlead::runtime {
@@ -72,6 +73,62 @@ File inputFile(const Command& command) {
   return file;
 }
 
+// Watch waits for several files as for one: they are in an epoll of their own, and that is readable when one
+// of them is. A goroutine among others waits for it in the poller, so that no thread is held.
+class Watch {
+ public:
+  using Deadline = std::optional<Clock::time_point>;
+
+  explicit Watch(const std::string& path) : epoll_(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1", path) {
+    if (sched.multi.load(std::memory_order_relaxed)) desc_ = PollDesc::open(epoll_.get());
+  }
+  ~Watch() {
+    if (desc_ == nullptr) return;
+    desc_->evict();
+    desc_->close(epoll_.get());
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  // add() fails as a system call does.
+  [[nodiscard]] int add(const File& file) const {
+    epoll_event event{.events = EPOLLIN, .data = {}};
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, file.get(), &event);
+  }
+  void remove(const File& file) const { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, file.get(), nullptr); }
+
+  // What happens after expect() ends the wait() that follows, which else lasts until the deadline.
+  void expect(Deadline deadline) const {
+    if (desc_ == nullptr) return;
+    if (deadline)
+      desc_->setDeadline(std::chrono::nanoseconds(deadline->time_since_epoch()).count(), true, false);
+    desc_->reset(PollMode::Read);
+  }
+  void wait(Deadline deadline) const {
+    if (desc_ != nullptr)
+      desc_->wait(PollMode::Read);
+    else
+      pollOne(epoll_, deadline);
+  }
+
+  // pollOne() holds the thread.
+  static void pollOne(const File& file, Deadline deadline) {
+    int patience = -1;
+    if (deadline) {
+      constexpr int64_t kMost = 3'600'000;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();
+      patience = static_cast<int>(std::clamp<int64_t>(left, 0, kMost));
+    }
+    pollfd entry{file.get(), POLLIN, 0};
+    const BlockingSection blocking;
+    ::poll(&entry, 1, patience);
+  }
+
+ private:
+  File epoll_;
+  PollDesc* desc_ = nullptr;
+};
+
 // Output is one of the child's streams on its way to us.
 struct Output {
   File reader;
@@ -88,7 +145,7 @@ struct Output {
   }
 
   // drain() takes what is there, and stops listening at the end. Returns false when there is too much.
-  bool drain(const File& events, size_t most) {
+  bool drain(const Watch& watch, size_t most) {
     std::array<char, 16384> buffer;
     while (reader.open()) {
       const ssize_t n = ::read(reader.get(), buffer.data(), buffer.size());
@@ -96,7 +153,7 @@ struct Output {
       if (n < 0 && errno == EAGAIN) return true;
       if (n <= 0) {
         // Closing is not enough while a child that is just being made has a copy.
-        ::epoll_ctl(events.get(), EPOLL_CTL_DEL, reader.get(), nullptr);
+        watch.remove(reader);
         reader.reset();
       } else {
         text.append(buffer.data(), static_cast<size_t>(n));
@@ -174,26 +231,13 @@ class Spawn {
   int error_ = 0;
 };
 
-// awaitReadable() returns when `file` is readable, at the deadline, or early for no reason.
-void awaitReadable(const File& file, std::optional<Clock::time_point> deadline) {
-  int patience = -1;
-  if (deadline) {
-    constexpr int64_t kMost = 3'600'000;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();
-    patience = static_cast<int>(std::clamp<int64_t>(left, 0, kMost));
-  }
-  pollfd entry{file.get(), POLLIN, 0};
-  const BlockingSection blocking;
-  ::poll(&entry, 1, patience);
-}
-
 }  // namespace
 
 struct Process::Child {
   pid_t pid = 0;      // 0 once reaped
   bool lost = false;  // somebody else has taken its status
   File handle;        // pidfd: readable when the child has exited
-  File events;        // an epoll with the handle and both outputs, to wait for all three as for one file
+  Watch watch;        // of the handle and both outputs
   Output out;
   Output err;
   std::string path;
@@ -201,7 +245,7 @@ struct Process::Child {
   std::optional<Clock::time_point> deadline;
 
   explicit Child(const Command& command)
-      : events(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1", command.path),
+      : watch(command.path),
         out(command.path),
         err(command.path),
         path(command.path),
@@ -213,10 +257,8 @@ struct Process::Child {
     err.writer.reset();
     try {
       handle = {static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), "pidfd_open", command.path};
-      for (const File* file : {&handle, &out.reader, &err.reader}) {
-        epoll_event event{.events = EPOLLIN, .data = {}};
-        check(::epoll_ctl(events.get(), EPOLL_CTL_ADD, file->get(), &event), "epoll_ctl", command.path);
-      }
+      for (const File* file : {&handle, &out.reader, &err.reader})
+        check(watch.add(*file), "epoll_ctl", command.path);
     } catch (...) {
       end();
       throw;
@@ -244,7 +286,7 @@ struct Process::Child {
     ::kill(-pid, SIGKILL);
     ::kill(pid, SIGKILL);
     const auto patience = Clock::now() + kKillPatience;
-    while (!reaped(status) && Clock::now() < patience && handle.open()) awaitReadable(handle, patience);
+    while (!reaped(status) && Clock::now() < patience && handle.open()) Watch::pollOne(handle, patience);
     pid = 0;
     return status;
   }
@@ -259,14 +301,15 @@ ProcessState Process::wait() {
   Child& child = *child_;
   ProcessState state;
   for (;;) {
+    child.watch.expect(child.deadline);
     // Asked for before its output is taken: what it printed before its end is then there.
     const bool exited = child.reaped(state.status);
-    if (!child.out.drain(child.events, child.maxOutput) || !child.err.drain(child.events, child.maxOutput)) {
+    if (!child.out.drain(child.watch, child.maxOutput) || !child.err.drain(child.watch, child.maxOutput)) {
       state.end = ProcessState::End::PrintedTooMuch;
     } else if (!exited && child.deadline && Clock::now() >= *child.deadline) {
       state.end = ProcessState::End::TimedOut;
     } else if (!exited) {
-      awaitReadable(child.events, child.deadline);
+      child.watch.wait(child.deadline);
       continue;
     }
     if (!exited) state.status = child.end();

@@ -47,18 +47,19 @@ struct Slab {
 };
 
 struct Slabs {
-  Lock lock{LockRank::Outer};         // guards taking a stack
+  Lock lock;                          // guards taking a stack
   std::atomic<Slab*> first{nullptr};  // newest first; readers walk it without the lock
   bool noMarkers = false;             // the kernel has no guard markers: protect pages instead
   uint32_t pagesProtected = 0;
   uint32_t count = 0;
+  Arena records;
 };
 
 constinit Slabs slabs;
 struct sigaction previous;
 
 Slab* newSlab() {
-  auto* slab = newRecord<Slab>();
+  auto* slab = new (slabs.records.alloc(sizeof(Slab), alignof(Slab))) Slab;
   slab->stackSize = ++slabs.count <= kFullSlabs ? kStackSize : kLeanStackSize;
   void* base = mmap(nullptr, slab->size(), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "runtime/chan.h"
 #include "runtime/gmp.h"
 #include "runtime/runtime.h"
+#include "runtime/stack.h"
 #include "runtime/sync.h"
 #include "tests/runtime/child.h"
 #include "tests/runtime/fixture.h"
@@ -30,6 +33,13 @@ using End = ProcessState::End;
 
 class ExecTest : public RuntimeTest {
  protected:
+  // Brings the poller up, which stays and has files of its own.
+  static void SetUpTestSuite() {
+    WaitGroup group;
+    group.go([] { run({.path = "/bin/true"}); });
+    group.wait();
+    EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
+  }
   void TearDown() override {
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a child was not reaped";
     EXPECT_EQ(errno, ECHILD);
@@ -171,6 +181,34 @@ TEST_F(ExecTest, ManyRunAtOnceAndNobodyWaitsForAnother) {
   }
   group.wait();
   EXPECT_EQ(good, kChildren);
+}
+
+TEST_F(ExecTest, WhoWaitsForAChildHoldsNoThread) {
+  constexpr int kChildren = 20;
+  const std::string fifo = testing::TempDir() + "exec_test." + std::to_string(getpid());
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const int gate = ::open(fifo.c_str(), O_RDWR | O_CLOEXEC);
+  WaitGroup group;
+  for (int i = 0; i < kChildren; ++i) group.go([&] { EXPECT_TRUE(run(shell("read x <" + fifo)).success()); });
+  struct Count {
+    int waiting = 0;
+    int blocked = 0;
+  };
+  EXPECT_TRUE(eventually([] {
+    Count count;
+    forEachG(
+        [](G* gp, void* arg) {
+          auto* counts = static_cast<Count*>(arg);
+          counts->waiting += gp->waitReason == WaitReason::IOWait ? 1 : 0;
+          counts->blocked += gp->status == GStatus::Syscall ? 1 : 0;
+        },
+        &count);
+    return count.waiting == kChildren && count.blocked == 0;
+  }));
+  for (int i = 0; i < kChildren; ++i) EXPECT_EQ(::write(gate, "\n", 1), 1);
+  group.wait();
+  ::close(gate);
+  ::unlink(fifo.c_str());
 }
 
 // D 71. A program's own streams may be closed: the child's must not come in each other's way.
