@@ -172,7 +172,7 @@ void gopreempt(M* m);  // gosched() for one whose slice is over; between acquire
 void startm(P* p, bool spinning, G* gp);
 void stopm(M* m);
 void handoffp(P* p);
-void wakep();
+void wakep(bool fenced = false);  // fenced: the work was published by a full fence
 void acquirep(M* m, P* p);
 P* releasep(M* m);
 P* pidleget();        // sched.lock held

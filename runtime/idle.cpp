@@ -90,7 +90,7 @@ void injectglist(GQueue& ready, P* p) {
   GQueue overflow;
   while (G* gp = ready.pop()) {
     gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
-    p != nullptr ? p->runq.put(gp, false, overflow) : overflow.push(gp);
+    p != nullptr ? void(p->runq.put(gp, false, overflow)) : overflow.push(gp);
   }
   globrunqputBatch(overflow);
   wakep();
@@ -168,8 +168,8 @@ void handoffp(P* p) {
 
 // wakep() starts one spinning M if a P is idle and nobody spins: see the protocol in sched.cpp. The loop
 // covers those who saw our count, relied on us, and published after we had looked for a P in vain.
-void wakep() {
-  fullFence();
+void wakep(bool fenced) {
+  if (!fenced) fullFence();
   for (;;) {
     if (sched.npidle.load(std::memory_order_seq_cst) == 0) return wakeSysmonIfNeeded(kPreemptionPace);
     int32_t none = 0;

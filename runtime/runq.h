@@ -65,14 +65,16 @@ class RunQueue {
 
   // put() makes gp the last, or with `next` the first to run; whom it displaces from there becomes the last.
   // When the ring is full, half of it and the newcomer go to `overflow`, which the caller takes to the global
-  // queue. Owner only.
-  void put(G* gp, bool next, GQueue& overflow) {
+  // queue. Returns true when that was a full fence already: the caller needs no other before it looks whether
+  // anybody must be woken. Owner only.
+  bool put(G* gp, bool next, GQueue& overflow) {
     if (next && !(shuffled && random() % 2 == 0)) {
-      gp = runnext_.exchange(gp, std::memory_order_acq_rel);
-      if (gp == nullptr) return;
+      gp = runnext_.exchange(gp, std::memory_order_seq_cst);
+      if (gp == nullptr) return true;
     }
     while (!putTail(gp) && !spill(gp, overflow)) {
     }
+    return false;
   }
 
   // getNext() empties the runnext slot: the goroutine in it continues the time slice of the one before. Owner

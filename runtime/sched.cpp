@@ -359,9 +359,9 @@ void submit(M* m, G* gp) {
     sched.lock.unlock();
     if (p != nullptr) return startm(p, false, gp);
   }
-  m->p->runq.put(gp, !(locked && spinner), overflow);
+  const bool fenced = m->p->runq.put(gp, !(locked && spinner), overflow);
   globrunqputBatch(overflow);
-  wakep();
+  wakep(fenced);
 }
 
 namespace {
