@@ -102,7 +102,8 @@ bool ChanCore::wait(Waiter& self, bool sending) {
 }
 
 // An attempt may be refused without the lock. It was seen open, then full: a closed channel never opens
-// again, so there was a moment when it was both.
+// again, so there was a moment when it was both. (This and receive() are flattened: the calls within would
+// cost 3 ns.)
 [[gnu::flatten]] ChanCore::Result ChanCore::send(void* variable, bool block) {
   if (!block && !closed_.load(std::memory_order_acquire) && full()) return Result::NotReady;
   G* wake = nullptr;

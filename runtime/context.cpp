@@ -3,7 +3,6 @@
 #include "runtime/context.h"
 
 #include <atomic>
-#include <limits>
 #include <mutex>
 #include <set>
 
@@ -199,7 +198,7 @@ std::optional<Time> Context::deadline() const { return node_->deadline(); }
 
 const void* Context::find(const void* key) const { return node_->find(key); }
 
-void CancelFunc::operator()(std::exception_ptr cause) const {
+void CancelFunc::operator()(const std::exception_ptr& cause) const {
   if (target_ != nullptr) target_->cancel(cause);
 }
 
@@ -214,20 +213,21 @@ Cancelable withCancel(const Context& parent) {
   return detail::cancelable(std::make_shared<CancelNode>(ContextNode::of(parent)));
 }
 
-Cancelable withDeadline(const Context& parent, Time deadline, std::exception_ptr cause) {
+Cancelable withDeadline(const Context& parent, Time deadline, const std::exception_ptr& cause) {
   const auto& above = ContextNode::of(parent);
   const auto earlier = above->deadline();
   if (earlier && *earlier <= deadline) return withCancel(parent);
-  const auto node = std::make_shared<detail::DeadlineNode>(above, deadline, std::move(cause));
+  const auto node = std::make_shared<detail::DeadlineNode>(above, deadline, cause);
   Cancelable result = detail::cancelable(node);
   node->arm();
   return result;
 }
 
-Cancelable withTimeout(const Context& parent, std::chrono::nanoseconds timeout, std::exception_ptr cause) {
+Cancelable withTimeout(const Context& parent, std::chrono::nanoseconds timeout,
+                       const std::exception_ptr& cause) {
   const Time now = std::chrono::steady_clock::now();
   const Time deadline = timeout > Time::max() - now ? Time::max() : now + timeout;
-  return withDeadline(parent, deadline, std::move(cause));
+  return withDeadline(parent, deadline, cause);
 }
 
 Context withoutCancel(const Context& parent) {

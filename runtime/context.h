@@ -98,7 +98,7 @@ class CancelFunc {
   CancelFunc() = default;
   explicit CancelFunc(std::shared_ptr<detail::CancelWhenGone> target) : target_(std::move(target)) {}
 
-  void operator()(std::exception_ptr cause = nullptr) const;
+  void operator()(const std::exception_ptr& cause = nullptr) const;
   template <class E>
   requires std::derived_from<E, std::exception>
   void operator()(E cause) const { (*this)(std::make_exception_ptr(std::move(cause))); }
@@ -123,9 +123,9 @@ Context background();
 // withDeadline() is also done when the time has come, with `cause` as the cause of that. A deadline later
 // than the parent's changes nothing; one that has passed cancels at once.
 [[nodiscard]] Cancelable withDeadline(const Context& parent, Time deadline,
-                                      std::exception_ptr cause = nullptr);
+                                      const std::exception_ptr& cause = nullptr);
 [[nodiscard]] Cancelable withTimeout(const Context& parent, std::chrono::nanoseconds timeout,
-                                     std::exception_ptr cause = nullptr);
+                                     const std::exception_ptr& cause = nullptr);
 // withoutCancel() keeps the values of its parent, and is never done.
 [[nodiscard]] Context withoutCancel(const Context& parent);
 // withValue() has a value for the key, in front of any that its parent has.
