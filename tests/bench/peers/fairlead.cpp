@@ -1,0 +1,324 @@
+// The rows of the comparison with other green threads, as Fairlead runs them. `peers_fairlead ROW` prints one
+// number: nanoseconds per operation, or for the whole where the row says so. The other programs of this
+// directory have the same rows: change them together.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <span>
+
+#include "runtime/chan.h"
+#include "runtime/gmp.h"
+#include "runtime/net.h"
+#include "runtime/runtime.h"
+#include "runtime/select.h"
+#include "runtime/sync.h"
+
+namespace fairlead::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double nanosecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+}
+
+// perOperation() runs f(n) to warm up and once more for the figure.
+template <class F>
+double perOperation(int n, F&& f) {
+  f(n / 10);
+  const auto start = Clock::now();
+  f(n);
+  return nanosecondsSince(start) / n;
+}
+
+double yield2() {
+  return perOperation(4'000'000, [](int n) {
+    WaitGroup group;
+    for (int i = 0; i < 2; ++i) {
+      group.go([n] {
+        for (int k = 0; k < n / 2; ++k) gosched();
+      });
+    }
+    group.wait();
+  });
+}
+
+// roundTrips() has the caller ask n times and another goroutine answer.
+void roundTrips(int n) {
+  const Chan<int> ask;
+  const Chan<int> answer;
+  go([=] {
+    for (const int value : ask) answer.send(value);
+  });
+  for (int i = 0; i < n; ++i) {
+    ask.send(i);
+    answer.receive();
+  }
+  ask.close();
+}
+
+double roundTrip() { return perOperation(500'000, roundTrips); }
+
+double lockedMain() {
+  lockOSThread();
+  const double result = perOperation(50'000, roundTrips);
+  unlockOSThread();
+  return result;
+}
+
+double lockedServer() {
+  return perOperation(50'000, [](int n) {
+    const Chan<int> ask;
+    const Chan<int> answer;
+    WaitGroup server;
+    server.go([=] {
+      lockOSThread();
+      for (const int value : ask) answer.send(value);
+      unlockOSThread();
+    });
+    for (int i = 0; i < n; ++i) {
+      ask.send(i);
+      answer.receive();
+    }
+    ask.close();
+    server.wait();
+  });
+}
+
+double buffered22() {
+  return perOperation(4'000'000, [](int n) {
+    const Chan<int> values(100);
+    WaitGroup producers;
+    WaitGroup consumers;
+    for (int i = 0; i < 2; ++i) {
+      producers.go([=] {
+        for (int k = 0; k < n / 2; ++k) values.send(k);
+      });
+      consumers.go([=] {
+        for ([[maybe_unused]] const int value : values) {
+        }
+      });
+    }
+    producers.wait();
+    values.close();
+    consumers.wait();
+  });
+}
+
+double select2() {
+  return perOperation(4'000'000, [](int n) {
+    const Chan<int> a(1);
+    const Chan<int> b(1);
+    a.send(1);
+    for (int i = 0; i < n; ++i) {
+      select(receive(a, [&](std::optional<int> v) { b.send(*v); }),
+             receive(b, [&](std::optional<int> v) { a.send(*v); }));
+    }
+  });
+}
+
+double spawnJoin() {
+  return perOperation(500'000, [](int n) {
+    for (int i = 0; i < n; ++i) {
+      WaitGroup group;
+      group.go([] {});
+      group.wait();
+    }
+  });
+}
+
+double spawn1000() {
+  return perOperation(1'000'000, [](int n) {
+    for (int i = 0; i < n; i += 1000) {
+      WaitGroup group;
+      for (int k = 0; k < 1000; ++k) group.go([] {});
+      group.wait();
+    }
+  });
+}
+
+void link(int n, const Chan<bool>& done) {
+  if (n == 0) return done.send(true);
+  go([n, done] { link(n - 1, done); });
+}
+
+double chain() {
+  return perOperation(1'000'000, [](int n) {
+    const Chan<bool> done;
+    link(n, done);
+    done.receive();
+  });
+}
+
+double mutex4() {
+  return perOperation(8'000'000, [](int n) {
+    Mutex mutex;
+    uint64_t guarded = 0;
+    WaitGroup group;
+    for (int i = 0; i < 4; ++i) {
+      group.go([&, n] {
+        for (int k = 0; k < n / 4; ++k) {
+          mutex.lock();
+          guarded = guarded + 1;
+          mutex.unlock();
+        }
+      });
+    }
+    group.wait();
+  });
+}
+
+double lockUnlock() {
+  return perOperation(20'000'000, [](int n) {
+    for (int i = 0; i < n; ++i) {
+      lockOSThread();
+      unlockOSThread();
+    }
+  });
+}
+
+void skynet(const Chan<int64_t>& up, int64_t number, int64_t size) {
+  if (size == 1) return up.send(number);
+  const Chan<int64_t> below;
+  for (int i = 0; i < 10; ++i) {
+    go([=] { skynet(below, number + i * (size / 10), size / 10); });
+  }
+  int64_t sum = 0;
+  for (int i = 0; i < 10; ++i) sum += *below.receive();
+  up.send(sum);
+}
+
+double skynetMillion() {
+  const auto start = Clock::now();
+  const Chan<int64_t> result;
+  go([=] { skynet(result, 0, 1'000'000); });
+  if (result.receive() != 499'999'500'000) return -1;
+  return nanosecondsSince(start);
+}
+
+double sleepers() {
+  const auto run = [] {
+    WaitGroup group;
+    for (int i = 0; i < 100'000; ++i) {
+      group.go([] { sleep(std::chrono::milliseconds(10)); });
+    }
+    group.wait();
+  };
+  run();
+  const auto start = Clock::now();
+  run();
+  return nanosecondsSince(start);
+}
+
+// The seeds' benchmark: one consumer among 50,000 goroutines that count and yield. Ends the process.
+void seed(bool lock) {
+  constexpr int kSpinners = 50'000;
+  constexpr int kProducers = 20;
+  constexpr int kValues = 1'000'000;
+  static std::atomic<int> ran{0};
+  struct Nothing {};
+  const Chan<Nothing> values(100'000);
+  for (int i = 0; i < kSpinners; ++i) {
+    go([] {
+      bool first = true;
+      for (uint32_t count = 0;;) {
+        asm volatile("" : "+r"(count));
+        if (++count < 100'000) continue;
+        count = 0;
+        if (first) ran.fetch_add(1, std::memory_order_relaxed);
+        first = false;
+        gosched();
+      }
+    });
+  }
+  for (int i = 0; i < kProducers; ++i) {
+    go([values] {
+      for (;;) values.send({});
+    });
+  }
+  go([values, lock] {
+    if (lock) lockOSThread();
+    const auto start = Clock::now();
+    for (int i = 0; i < kValues; ++i) values.receive();
+    const double took = nanosecondsSince(start);
+    if (lock) unlockOSThread();
+    const G* self = getm()->curg;
+    uint64_t yielded = 0;
+    for (uint32_t i = 0; i < sched.nprocs; ++i) yielded += sched.p(i)->preempted;
+    std::printf("%.1f\n# consumer parked %u times, %llu preemptions, %d of %d spinners ran\n", took, self->parks,
+                static_cast<unsigned long long>(yielded), ran.load(), kSpinners);
+    exitProcess(0);
+  });
+  Chan<int>(nullptr).receive();
+}
+
+// readAll() fills `into`; false at the end of the stream.
+bool readAll(const Fd& from, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const size_t n = from.read(into);
+    if (n == 0) return false;
+    into = into.subspan(n);
+  }
+  return true;
+}
+
+double echo() {
+  constexpr int kConnections = 64;
+  constexpr int kRequests = 2000;
+  using Message = std::array<std::byte, 512>;
+  const Fd listener = listen(Transport::Tcp, Address::ip("127.0.0.1", 0));
+  go([listener] {
+    for (;;) {
+      go([connection = listener.accept()] {
+        for (Message message; readAll(connection, message);) connection.write(message);
+      });
+    }
+  });
+  const auto start = Clock::now();
+  WaitGroup clients;
+  for (int i = 0; i < kConnections; ++i) {
+    clients.go([&listener] {
+      const Fd connection = dial(Transport::Tcp, localAddress(listener));
+      Message message{};
+      for (int k = 0; k < kRequests; ++k) {
+        connection.write(message);
+        readAll(connection, message);
+      }
+    });
+  }
+  clients.wait();
+  return nanosecondsSince(start) / (double{kConnections} * kRequests);
+}
+
+struct Row {
+  const char* name;
+  double (*run)();
+};
+
+constexpr std::array kRows{
+    Row{"yield", yield2},         Row{"round-trip", roundTrip},   Row{"buffered", buffered22},
+    Row{"select", select2},       Row{"spawn-join", spawnJoin},   Row{"spawn-1000", spawn1000},
+    Row{"chain", chain},          Row{"mutex", mutex4},           Row{"locked-main", lockedMain},
+    Row{"locked-server", lockedServer}, Row{"lock-unlock", lockUnlock}, Row{"skynet", skynetMillion},
+    Row{"sleepers", sleepers},    Row{"echo", echo},
+};
+
+}  // namespace
+}  // namespace fairlead::runtime
+
+int fairlead::goMain(int argc, char** argv) {
+  using namespace fairlead::runtime;
+  const char* row = argc > 1 ? argv[1] : "";
+  if (std::strcmp(row, "seed-free") == 0) seed(false);
+  if (std::strcmp(row, "seed-locked") == 0) seed(true);
+  for (const Row& known : kRows) {
+    if (std::strcmp(row, known.name) == 0) return std::printf("%.1f\n", known.run()) > 0 ? 0 : 1;
+  }
+  std::fprintf(stderr, "no row '%s'\n", row);
+  return 2;
+}
