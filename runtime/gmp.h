@@ -97,6 +97,7 @@ struct alignas(64) P {
   uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked,
   uint32_t sysmonslice = 0;              // schedtick when it last looked,
   int64_t sysmonwhen = 0;                // and when that was
+  uint64_t preempted = 0;                // goroutines whose slice was ended
   std::atomic<int32_t> alive{0};         // goroutines born here less those that died here
   std::atomic<uint32_t> schedtick{0};    // time slices begun
   int64_t now = 0;                       // nanotime(), looked up once in a while

@@ -108,6 +108,7 @@ void asyncPreempt(M* m) {
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   trace(TraceKind::Preempt, gp);
   P* p = releasep(m);
+  ++p->preempted;
   globrunqput(gp);
   handoffp(p);
   stoplockedm(m);

@@ -322,6 +322,7 @@ void gopark(UnlockFn unlock, void* arg, WaitReason reason) {
   gp->waitReason.store(reason, std::memory_order_relaxed);
   gp->waitsince.store(m->p->now, std::memory_order_relaxed);
   gp->status.store(GStatus::Waiting, std::memory_order_relaxed);
+  ++gp->parks;
   trace(TraceKind::Park, gp, static_cast<uint8_t>(reason));
   if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) return switchAway(m, gp, unlock, arg, false);
   if (unlock != nullptr) unlock(gp, arg);
@@ -401,6 +402,9 @@ void gosched() {
   yield(m);
 }
 
-void gopreempt(M* m) { yield(m); }
+void gopreempt(M* m) {
+  ++m->p->preempted;
+  yield(m);
+}
 
 }  // namespace fairlead::runtime

@@ -16,7 +16,7 @@ namespace fibers = boost::fibers;
 using Clock = std::chrono::steady_clock;
 using Stack = fibers::fixedsize_stack;
 
-const Stack kStack(16UL * 1024);
+constexpr size_t kStackSize = 16UL * 1024;
 
 double nanosecondsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
@@ -32,7 +32,7 @@ double perOperation(int n, F&& f) {
 
 template <class F>
 fibers::fiber start(F&& f) {
-  return {fibers::launch::post, std::allocator_arg, kStack, std::forward<F>(f)};
+  return {fibers::launch::post, std::allocator_arg, Stack(kStackSize), std::forward<F>(f)};
 }
 
 void joinAll(std::vector<fibers::fiber>& all) {
@@ -194,9 +194,9 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {"yield", yield2},           {"round-trip", roundTrip},   {"buffered", buffered22},
-    {"spawn-join", spawnJoin},   {"spawn-1000", spawn1000},   {"chain", chain},
-    {"mutex", mutex4},           {"skynet", skynetMillion},   {"sleepers", sleepers},
+    {"yield", yield2},         {"round-trip", roundTrip}, {"buffered", buffered22},
+    {"spawn-join", spawnJoin}, {"spawn-1000", spawn1000}, {"chain", chain},
+    {"mutex", mutex4},         {"skynet", skynetMillion}, {"sleepers", sleepers},
 };
 
 // Workers have to be there before the first fiber, and go when the row is done.
@@ -229,9 +229,11 @@ double runOn(unsigned threads, double (*row)()) {
 int main(int argc, char** argv) {
   const char* procs = std::getenv("PEER_PROCS");
   const auto threads = static_cast<unsigned>(procs != nullptr ? std::atoi(procs) : 1);
-  if (argc > 1 && std::strcmp(argv[1], "version") == 0) return std::printf("Boost %s\n", BOOST_LIB_VERSION) < 0;
+  if (argc > 1 && std::strcmp(argv[1], "version") == 0)
+    return std::printf("Boost %s\n", BOOST_LIB_VERSION) < 0;
   for (const Row& row : kRows) {
-    if (argc > 1 && std::strcmp(argv[1], row.name) == 0) return std::printf("%.1f\n", runOn(threads, row.run)) < 0;
+    if (argc > 1 && std::strcmp(argv[1], row.name) == 0)
+      return std::printf("%.1f\n", runOn(threads, row.run)) < 0;
   }
   return 2;
 }

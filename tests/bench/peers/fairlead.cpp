@@ -250,8 +250,8 @@ void seed(bool lock) {
     const G* self = getm()->curg;
     uint64_t yielded = 0;
     for (uint32_t i = 0; i < sched.nprocs; ++i) yielded += sched.p(i)->preempted;
-    std::printf("%.1f\n# consumer parked %u times, %llu preemptions, %d of %d spinners ran\n", took, self->parks,
-                static_cast<unsigned long long>(yielded), ran.load(), kSpinners);
+    std::printf("%.1f\n# consumer parked %u times, %llu preemptions, %d of %d spinners ran\n", took,
+                self->parks, static_cast<unsigned long long>(yielded), ran.load(), kSpinners);
     exitProcess(0);
   });
   Chan<int>(nullptr).receive();
@@ -301,11 +301,20 @@ struct Row {
 };
 
 constexpr std::array kRows{
-    Row{"yield", yield2},         Row{"round-trip", roundTrip},   Row{"buffered", buffered22},
-    Row{"select", select2},       Row{"spawn-join", spawnJoin},   Row{"spawn-1000", spawn1000},
-    Row{"chain", chain},          Row{"mutex", mutex4},           Row{"locked-main", lockedMain},
-    Row{"locked-server", lockedServer}, Row{"lock-unlock", lockUnlock}, Row{"skynet", skynetMillion},
-    Row{"sleepers", sleepers},    Row{"echo", echo},
+    Row{"yield", yield2},
+    Row{"round-trip", roundTrip},
+    Row{"buffered", buffered22},
+    Row{"select", select2},
+    Row{"spawn-join", spawnJoin},
+    Row{"spawn-1000", spawn1000},
+    Row{"chain", chain},
+    Row{"mutex", mutex4},
+    Row{"locked-main", lockedMain},
+    Row{"locked-server", lockedServer},
+    Row{"lock-unlock", lockUnlock},
+    Row{"skynet", skynetMillion},
+    Row{"sleepers", sleepers},
+    Row{"echo", echo},
 };
 
 }  // namespace

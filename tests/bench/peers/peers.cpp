@@ -58,8 +58,8 @@ struct Output {
 
 Output run(const Peer& peer, const std::string& row, int procs) {
   const std::string n = std::to_string(procs);
-  const std::string command = "FAIRLEAD_MAXPROCS=" + n + " GOMAXPROCS=" + n + " PEER_PROCS=" + n + " timeout 120 " +
-                              peer.program + " " + row + " 2>/dev/null";
+  const std::string command = "FAIRLEAD_MAXPROCS=" + n + " GOMAXPROCS=" + n + " PEER_PROCS=" + n +
+                              " timeout 120 " + peer.program + " " + row + " 2>/dev/null";
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
   Output output;
   std::array<char, 256> line;
@@ -170,7 +170,8 @@ void print(const Result& result, const std::vector<Peer>& peers, bool markdown) 
   }
   std::printf("\n");
   if (!markdown) {
-    for (const auto& [peer, remark] : result.remarks) std::printf("    %s: %s\n", peer.c_str(), remark.c_str());
+    for (const auto& [peer, remark] : result.remarks)
+      std::printf("    %s: %s\n", peer.c_str(), remark.c_str());
   }
   std::fflush(stdout);
 }
@@ -178,7 +179,8 @@ void print(const Result& result, const std::vector<Peer>& peers, bool markdown) 
 nlohmann::json toJson(const Result& result) {
   nlohmann::json json{{"row", result.row->name}, {"procs", result.procs}, {"unit", result.row->unitName}};
   for (const auto& [peer, figures] : result.figures) {
-    json["peers"][peer] = {{"median", median(figures)}, {"least", figures.front()}, {"greatest", figures.back()}};
+    json["peers"][peer] = {
+        {"median", median(figures)}, {"least", figures.front()}, {"greatest", figures.back()}};
     if (result.remarks.contains(peer)) json["peers"][peer]["remark"] = result.remarks.at(peer);
   }
   return json;
