@@ -91,17 +91,19 @@ struct alignas(64) P {
   uint32_t id = 0;
   std::atomic<PStatus> status{PStatus::Idle};
   std::atomic<M*> m{nullptr};            // Running: its M; nullptr on the way from one to the next
-  std::atomic<bool> preempt{false};      // its goroutine shall yield at the next poll point
+  std::atomic<bool> preempt{false};      // its goroutine shall yield at the next poll point,
+  std::atomic<bool> chain{false};        // which has shared its slice with others: see gopreempt
   std::atomic<uint32_t> switches{0};     // goroutines run; thieves compare it
   std::atomic<uint32_t> syscalltick{0};  // BlockingSections entered
   uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked,
   uint32_t sysmonslice = 0;              // schedtick when it last looked,
+  uint32_t sysmonswitches = 0;           // switches at the beginning of that slice,
   int64_t sysmonwhen = 0;                // and when that was
   uint64_t preempted = 0;                // goroutines whose slice was ended
   std::atomic<int32_t> alive{0};         // goroutines born here less those that died here
   std::atomic<uint32_t> schedtick{0};    // time slices begun
   int64_t now = 0;                       // nanotime(), looked up once in a while
-  uint32_t inherited = 0;                // goroutines run in this slice through runnext
+  uint32_t inherited = 0;                // goroutines taken from runnext one after another
   uint32_t random = 0;
   uint64_t goid = 0;  // goids reserved for this P: [goid, goidEnd)
   uint64_t goidEnd = 0;
@@ -162,6 +164,7 @@ void submit(M* m, G* gp);   // puts a goroutine that has become runnable where i
 void switchAway(M* m, G* gp, UnlockFn after, void* arg,
                 bool dying);  // leaves gp's stack; returns when it runs again
 void arrive();                // first thing after every switch
+G* pickForHandoff(P* p);      // what p is to run next; the caller owns p
 void stopSpinning(M* m);
 void schedule(M* m);                     // the loop on g0; returns when the thread must end
 void resume(M* m, G* gp, bool inherit);  // books gp as what m runs now

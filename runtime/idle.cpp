@@ -145,8 +145,7 @@ void stopm(M* m) {
 void handoffp(P* p) {
   const bool stopping = sched.gcwaiting.load(std::memory_order_relaxed);
   if (!stopping && sched.nmspinning.load(std::memory_order_relaxed) == 0) {
-    G* gp = p->runq.getNext();
-    if (gp == nullptr) gp = p->runq.get();
+    G* gp = pickForHandoff(p);
     if (gp != nullptr && gp->lockedm.load(std::memory_order_relaxed) != nullptr) return runLocked(gp, p);
     if (gp != nullptr) return startm(p, false, gp);
   }

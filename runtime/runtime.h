@@ -172,6 +172,7 @@ template <class F>
     std::unique_ptr<Fn, void (*)(Fn*)> fn(static_cast<Fn*>(closure), [](Fn* p) { p->~Fn(); });
     std::invoke(*fn);
   });
+  checkpoint();  // one that starts goroutines in a loop lets them run, too
 }
 
 }  // namespace fairlead::runtime

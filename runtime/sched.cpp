@@ -53,6 +53,7 @@ constexpr uint32_t kGlobalTick = 61;
 constexpr uint32_t kNetworkTick =
     251;  // a system call: about one part in a hundred of what is done meanwhile
 constexpr uint32_t kMaxInherit = 100;
+constexpr uint32_t kHandoffWeight = 12;
 constexpr uint32_t kLooksAtClock = 64;  // switches; for the time of a park, which need not be exact
 constexpr int kStealPasses = 4;
 constexpr int64_t kRunnextPatience = 3'000;  // nanoseconds before a thief takes the slot of a P that runs
@@ -64,11 +65,12 @@ struct Picked {
 
 Picked pickLocal(P* p) {
   if (G* gp = p->runq.getNext()) {
-    if (p->inherited < kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
+    if (++p->inherited <= kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
     GQueue overflow;
     p->runq.put(gp, false, overflow);
     globrunqputBatch(overflow);
   }
+  p->inherited = 0;
   return {p->runq.get(), false};
 }
 
@@ -85,9 +87,12 @@ bool networkFirst(const P* p) {
 // it. nullptr: go and search on g0.
 Picked pickForSwitch(M* m) {
   P* p = m->p;
-  if (p == nullptr || m->exiting || globalFirst(p) || networkFirst(p) || timers.pending()) return {};
+  if (p == nullptr || m->exiting || globalFirst(p) || networkFirst(p) || timers.due()) return {};
   if (sched.gcwaiting.load(std::memory_order_relaxed)) return {};
-  const Picked next = pickLocal(p);
+  Picked next = pickLocal(p);
+  if (next.gp == nullptr && sched.runqsize.load(std::memory_order_relaxed) != 0) {
+    next.gp = globrunqget(p, RunQueue::kCapacity / 2);
+  }
   if (next.gp == nullptr) return {};
   if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {  // its thread gets our P: not from here
     GQueue overflow;
@@ -231,6 +236,15 @@ void stopSpinning(M* m) {
     fatal("findRunnable: negative nmspinning");
 }
 
+// A hand-off between threads takes as long as a dozen between goroutines.
+G* pickForHandoff(P* p) {
+  p->inherited += kHandoffWeight;
+  if (globalFirst(p)) {
+    if (G* gp = globrunqget(p, 1)) return gp;
+  }
+  return pickLocal(p).gp;
+}
+
 bool workExists() {
   if (sched.runqsize.load(std::memory_order_acquire) != 0) return true;
   for (uint32_t i = 0; i < sched.nprocs; ++i) {
@@ -252,10 +266,7 @@ void resume(M* m, G* gp, bool inherit) {
   const uint32_t switches = p->switches.load(std::memory_order_relaxed) + 1;
   p->switches.store(switches, std::memory_order_relaxed);
   if (switches % kLooksAtClock == 0) p->now = nanotime();
-  if (inherit) {
-    ++p->inherited;
-  } else {
-    p->inherited = 0;
+  if (!inherit) {
     p->schedtick.store(p->schedtick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     preemptServed(p);
   }
@@ -367,21 +378,29 @@ void submit(M* m, G* gp) {
 
 namespace {
 
-// yield() makes m's goroutine the last of all that can run. While the world is to stop it goes no further
-// than its own P, which runs it first afterwards.
-void yield(M* m) {
+void putLocal(G* gp, bool next) {
+  GQueue overflow;
+  getm()->p->runq.put(gp, next, overflow);
+  globrunqputBatch(overflow);
+}
+
+// The three places to which a goroutine goes that gives up its turn: behind all others; behind those of its
+// P; or, while the world is to stop, no further than the slot that its P runs first afterwards.
+void toGlobalTail(G* gp, void*) {
+  globrunqput(gp);
+  wakep();
+}
+void toLocalTail(G* gp, void*) {
+  putLocal(gp, false);
+  wakep();
+}
+void toRunnext(G* gp, void*) { putLocal(gp, true); }
+
+void yield(M* m, UnlockFn requeue) {
   G* gp = m->curg;
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
   trace(TraceKind::Yield, gp);
-  constexpr UnlockFn requeue = [](G* self, void*) {
-    if (sched.gcwaiting.load(std::memory_order_relaxed)) {
-      GQueue overflow;
-      getm()->p->runq.put(self, true, overflow);
-      return globrunqputBatch(overflow);
-    }
-    globrunqput(self);
-    wakep();
-  };
+  if (sched.gcwaiting.load(std::memory_order_relaxed)) requeue = toRunnext;
   if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) {
     return switchAway(m, gp, requeue, nullptr, false);
   }
@@ -391,20 +410,28 @@ void yield(M* m) {
 
 }  // namespace
 
+// With one P and nothing in the global queue, the tail of the ring is the tail of all, and costs no lock.
 void gosched() {
   const NoPreempt noPreempt;
   M* m = getm();
   if (!sched.multi.load(std::memory_order_relaxed)) return;
   if (m->p == nullptr) fatal("runtime: gosched inside a BlockingSection");
   timers.run(m->p);
-  const bool alone = m->p->runq.empty() && sched.runqsize.load(std::memory_order_relaxed) == 0;
-  if (alone && !sched.gcwaiting.load(std::memory_order_relaxed)) return;  // nobody to go first
-  yield(m);
+  const bool globalEmpty = sched.runqsize.load(std::memory_order_relaxed) == 0;
+  if (globalEmpty && m->p->runq.empty() && !sched.gcwaiting.load(std::memory_order_relaxed)) {
+    return;  // nobody to go first
+  }
+  const bool oneP = sched.nprocs.load(std::memory_order_relaxed) == 1;
+  yield(m, globalEmpty && oneP ? toLocalTail : toGlobalTail);
 }
 
+// A goroutine that has used up a slice by itself goes behind all others. One of a chain, whose members hand
+// runnext to each other, has run for part of the slice only and parks all the time: it goes behind those of
+// its P, or it would pay for the others with a round of the whole queue. (Go does not tell them apart.)
 void gopreempt(M* m) {
-  ++m->p->preempted;
-  yield(m);
+  P* p = m->p;
+  ++p->preempted;
+  yield(m, p->chain.load(std::memory_order_relaxed) ? toLocalTail : toGlobalTail);
 }
 
 }  // namespace fairlead::runtime

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "runtime/futex.h"
 #include "runtime/g.h"
 #include "runtime/lock.h"
 
@@ -59,6 +60,11 @@ class Timers {
   // run() does what is due. Goroutines become runnable on p, which the caller owns.
   void run(P* p);
   [[nodiscard]] bool pending() const { return next_.load(std::memory_order_seq_cst) != kNever; }
+  // due() looks at the clock if there is a timer at all.
+  [[nodiscard]] bool due() const {
+    const int64_t next = next_.load(std::memory_order_relaxed);
+    return next != kNever && nanotime() >= next;
+  }
   // next() is when the first is due.
   [[nodiscard]] int64_t next() const { return next_.load(std::memory_order_seq_cst); }
 
