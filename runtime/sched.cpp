@@ -94,10 +94,8 @@ Picked pickForSwitch(M* m) {
     next.gp = globrunqget(p, RunQueue::kCapacity / 2);
   }
   if (next.gp == nullptr) return {};
-  if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {  // its thread gets our P: not from here
-    GQueue overflow;
-    p->runq.put(next.gp, true, overflow);
-    globrunqputBatch(overflow);
+  if (next.gp->lockedm.load(std::memory_order_relaxed) != nullptr) {
+    m->nextg = next.gp;  // its thread gets our P: not from here
     return {};
   }
   return next;
