@@ -219,7 +219,7 @@ double sleepers() {
 void seed(bool lock) {
   constexpr int kSpinners = 50'000;
   constexpr int kProducers = 20;
-  constexpr int kValues = 1'000'000;
+  constexpr int kValues = 3'000'000;
   static std::atomic<int> ran{0};
   struct Nothing {};
   const Chan<Nothing> values(100'000);

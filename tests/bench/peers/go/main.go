@@ -209,7 +209,7 @@ func sleepers() float64 {
 }
 
 func seed(lock bool) {
-	const spinners, producers, count = 50000, 20, 1000000
+	const spinners, producers, count = 50000, 20, 3000000
 	var ran atomic.Int32
 	values := make(chan struct{}, 100000)
 	for i := 0; i < spinners; i++ {
