@@ -78,12 +78,14 @@ class RunQueue {
   }
 
   // getNext() empties the runnext slot: the goroutine in it continues the time slice of the one before. Owner
-  // only.
-  G* getNext() {
+  // only. `thieves`: there are other Ps, which may steal it.
+  G* getNext(bool thieves = true) {
     G* gp = runnext_.load(std::memory_order_relaxed);
+    if (gp == nullptr) return nullptr;
     // Only the owner fills the slot, so a failed exchange means that it was stolen.
-    if (gp == nullptr || !runnext_.compare_exchange_strong(gp, nullptr, std::memory_order_acquire))
-      return nullptr;
+    if (thieves)
+      return runnext_.compare_exchange_strong(gp, nullptr, std::memory_order_acquire) ? gp : nullptr;
+    runnext_.store(nullptr, std::memory_order_relaxed);
     return gp;
   }
 

@@ -64,7 +64,7 @@ struct Picked {
 };
 
 Picked pickLocal(P* p) {
-  if (G* gp = p->runq.getNext()) {
+  if (G* gp = p->runq.getNext(sched.nprocs.load(std::memory_order_relaxed) > 1)) {
     if (++p->inherited <= kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
     GQueue overflow;
     p->runq.put(gp, false, overflow);
