@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cinttypes>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "runtime/gmp.h"
 #include "runtime/print.h"
@@ -15,7 +17,7 @@
 
 namespace fairlead::runtime {
 
-constinit std::atomic<bool> traceWanted{false};
+constinit bool traceWanted = false;
 
 namespace {
 
@@ -71,7 +73,7 @@ void startTrace() {
   const char* path = std::getenv("FAIRLEAD_TRACE");
   if (path == nullptr || *path == '\0' || !buffer.map()) return;
   begin = nanotime();
-  traceWanted.store(true, std::memory_order_relaxed);
+  traceWanted = true;
   trace(TraceKind::Start, m0.curg);
 }
 
@@ -95,7 +97,7 @@ void traceSlow(TraceKind kind, G* gp, uint8_t detail) {
 }
 
 void writeTrace(bool mayAllocate) {
-  if (!traceWanted.load(std::memory_order_relaxed) || written.exchange(true)) return;
+  if (!traceWanted || written.exchange(true)) return;
   const char* path = std::getenv("FAIRLEAD_TRACE");
   const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) return Printer()("runtime: cannot write the trace to %s\n", path);

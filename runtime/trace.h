@@ -5,7 +5,6 @@
 // and counted. Switched off, an event costs one branch on a flag that never changes.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 namespace fairlead::runtime {
@@ -29,7 +28,7 @@ enum class TraceKind : uint8_t {
   StartWorld,
 };
 
-extern std::atomic<bool> traceWanted;
+extern bool traceWanted;  // written before a second thread exists
 
 // startTrace() begins if it was asked for; before a second thread exists.
 void startTrace();
@@ -37,12 +36,12 @@ void startTrace();
 // malloc may be called.
 void writeTrace(bool mayAllocate);
 
-void traceSlow(TraceKind kind, G* gp, uint8_t detail);
+[[gnu::cold]] void traceSlow(TraceKind kind, G* gp, uint8_t detail);
 
 // trace() records that something happened to gp on the calling thread, which must be an M's: it is dropped
 // elsewhere.
 inline void trace(TraceKind kind, G* gp, uint8_t detail = 0) {
-  if (traceWanted.load(std::memory_order_relaxed)) [[unlikely]]
+  if (traceWanted) [[unlikely]]
     traceSlow(kind, gp, detail);
 }
 
