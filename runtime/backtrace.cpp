@@ -41,7 +41,8 @@ void callersBacktrace(Backtrace& trace, uintptr_t from) {
 }
 
 // Both machines keep the same record at a frame pointer: the caller's frame pointer, then the return address.
-[[gnu::no_sanitize("address", "thread", "undefined")]] void parkedBacktrace(Backtrace& trace, const G& g) {
+__attribute__((no_sanitize("address", "thread", "undefined"))) void parkedBacktrace(Backtrace& trace,
+                                                                                    const G& g) {
   const auto sp = reinterpret_cast<uintptr_t>(g.gobuf.sp);
   const auto low = g.stackLow != nullptr ? reinterpret_cast<uintptr_t>(g.stackLow) : sp;
   const auto high = reinterpret_cast<uintptr_t>(g.stackLow != nullptr ? g.stackHigh : __libc_stack_end);
@@ -56,7 +57,7 @@ void callersBacktrace(Backtrace& trace, uintptr_t from) {
   while (pc != 0 && trace.push(pc, false)) {
     if (fp <= above || fp % sizeof(uintptr_t) != 0 || fp > high - kRecord) return;
     above = fp;
-    const auto* record = reinterpret_cast<const uintptr_t*>(fp);
+    const auto* record = reinterpret_cast<const uintptr_t*>(fp);  // NOLINT(performance-no-int-to-ptr)
     fp = record[0];
     pc = record[1];
   }

@@ -33,7 +33,7 @@ bool hidden(const char* mangled) {
 }  // namespace
 
 // Threads that could not be halted go on meanwhile: what is read of theirs may be a moment old.
-[[gnu::no_sanitize("thread")]] void GoroutineState::read(const G& g) {
+__attribute__((no_sanitize("thread"))) void GoroutineState::read(const G& g) {
   goid = g.goid.load(std::memory_order_relaxed);
   parent = g.parent;
   createdAt = g.createdAt;

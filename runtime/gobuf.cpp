@@ -67,9 +67,9 @@ ThreadState adoptThread([[maybe_unused]] Gobuf& c) {
 
 // Not instrumented: between telling ThreadSanitizer of the switch and the switch itself no instrumented
 // function may begin or end, or it would do so on the other fiber's shadow stack.
-[[gnu::noinline, gnu::no_sanitize("thread")]] void switchStack(Gobuf& from, Gobuf& to,
-                                                               const ThreadState& here,
-                                                               [[maybe_unused]] bool dying) {
+[[gnu::noinline]] __attribute__((no_sanitize("thread"))) void switchStack(Gobuf& from, Gobuf& to,
+                                                                          const ThreadState& here,
+                                                                          [[maybe_unused]] bool dying) {
   from.exceptions = *here.exceptions;
   from.error = *here.error;
   *here.exceptions = to.exceptions;
@@ -86,7 +86,7 @@ ThreadState adoptThread([[maybe_unused]] Gobuf& c) {
 #endif
 }
 
-[[gnu::no_sanitize("thread")]] ParkedFrame parkedFrame(const Gobuf& c) {
+__attribute__((no_sanitize("thread"))) ParkedFrame parkedFrame(const Gobuf& c) {
   const auto* words = static_cast<const uintptr_t*>(c.sp);
   return {.pc = words[kContinueWord], .fp = words[kFrameWord]};
 }

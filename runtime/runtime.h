@@ -161,7 +161,7 @@ inline void checkpoint() {
 template <class F>
 [[gnu::always_inline]] inline void go(F&& f) {
   using Fn = std::decay_t<F>;
-  static_assert(sizeof(Fn) <= 16 * 1024,
+  static_assert(sizeof(Fn) <= 16UL * 1024,
                 "the closure lives on the goroutine's stack: capture something smaller");
   if constexpr (std::is_constructible_v<Fn, std::nullptr_t>) {
     if (f == nullptr) detail::goNil();

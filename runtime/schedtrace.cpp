@@ -55,14 +55,14 @@ void printP(const Printer& print, const P& p) {
 uint64_t numberOf(const G* gp) { return gp != nullptr ? gp->goid.load(std::memory_order_relaxed) : 0; }
 
 // What belongs to a thread is read while it runs, and may be a moment old.
-[[gnu::no_sanitize("thread")]] void printM(const Printer& print, const M& m) {
+__attribute__((no_sanitize("thread"))) void printM(const Printer& print, const M& m) {
   const P* p = m.p;
   print("  M%d: p=%d curg=%" PRIu64 " spinning=%s lockedg=%" PRIu64 "\n",
         m.procid.load(std::memory_order_relaxed), p != nullptr ? static_cast<int>(p->id) : -1,
         numberOf(m.curg), m.spinning ? "true" : "false", numberOf(m.lockedg.load(std::memory_order_relaxed)));
 }
 
-[[gnu::no_sanitize("thread")]] void printG(const Printer& print, const G& g) {
+__attribute__((no_sanitize("thread"))) void printG(const Printer& print, const G& g) {
   GoroutineState state;
   state.goid = g.goid.load(std::memory_order_relaxed);
   state.status = g.status.load(std::memory_order_relaxed);
