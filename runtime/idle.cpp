@@ -186,6 +186,8 @@ void wakep(bool fenced) {
 // checkdead() ends the program when no M runs or ever will. Called whenever one more has gone to sleep.
 void checkdead() {
   const int running = sched.mcount - sched.nmidle - sched.nmidlelocked.load(std::memory_order_relaxed);
+  // The last one awake keeps a timer that was stopped: it has to come here itself.
+  if (running == 1 && keeper.useless()) keeper.wake();
   if (running > 0 || timers.pending() || netpollWaiters() != 0 || sched.foreign) return;
   if (running < 0) fatal("checkdead: inconsistent counts");
   sched.foreign = foreignThreadsExist();

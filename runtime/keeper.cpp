@@ -16,14 +16,19 @@ bool Keeper::keep(GQueue& ready) {
     const int64_t next = timers.next();
     const int64_t delay = next == Timers::kNever ? -1 : next - nanotime();
     if (next != Timers::kNever && delay <= 0) break;
+    until_.store(next, std::memory_order_seq_cst);
+    // Looked at again: who has changed it meanwhile has either been seen here, or has seen until_.
+    if (timers.next() != next) continue;
     if (netpollInited()) {
       netpoll(delay, ready);
       lastPoll_.store(nanotime(), std::memory_order_relaxed);
-      if (!ready.empty()) break;
     } else {
       futexSleep(changes_, changes, delay < 0 ? -1 : next);
     }
+    until_.store(0, std::memory_order_seq_cst);
+    if (!ready.empty()) break;
   }
+  until_.store(0, std::memory_order_seq_cst);
   kept_.store(false, std::memory_order_seq_cst);
   return true;
 }
@@ -42,12 +47,21 @@ bool Keeper::stale() const {
          nanotime() - lastPoll_.load(std::memory_order_relaxed) > kPatience;
 }
 
-bool Keeper::wake() {
+void Keeper::wake() {
   changes_.fetch_add(1, std::memory_order_seq_cst);
-  if (!kept_.load(std::memory_order_seq_cst)) return false;
-  netpollInited() ? netpollBreak() : void();
+  if (!kept_.load(std::memory_order_seq_cst)) return;
+  if (netpollInited()) netpollBreak();
   futexWake(changes_);
+}
+
+bool Keeper::expect(int64_t when) {
+  if (!kept_.load(std::memory_order_seq_cst)) return false;
+  if (until_.load(std::memory_order_seq_cst) > when) wake();
   return true;
+}
+
+bool Keeper::useless() const {
+  return kept_.load(std::memory_order_relaxed) && !timers.pending() && netpollWaiters() == 0;
 }
 
 bool Keeper::needed() const {

@@ -24,8 +24,13 @@ class Keeper {
   void poll(GQueue& ready);
   // stale() says that nobody has looked at the network for ten milliseconds although goroutines wait.
   [[nodiscard]] bool stale() const;
-  // wake() makes the keeper look again. Returns false when there is none.
-  bool wake();
+  // wake() makes the keeper look again.
+  void wake();
+  // expect() says that something is due at `when`: the keeper is woken if it sleeps for longer. Returns false
+  // when there is none.
+  bool expect(int64_t when);
+  // useless() says that the keeper sleeps for a time at which nothing is to happen any more.
+  [[nodiscard]] bool useless() const;
   // wanted() says that a P is idle, whose M could be the keeper, and nobody is.
   [[nodiscard]] bool wanted() const;
   // needed() says that there is something to wait for, and nobody does.
@@ -33,6 +38,7 @@ class Keeper {
 
  private:
   std::atomic<bool> kept_{false};
+  std::atomic<int64_t> until_{0};  // it sleeps until then; 0: it is awake, and will look again
   std::atomic<bool> polling_{false};
   std::atomic<int64_t> lastPoll_{0};
   std::atomic<uint32_t> changes_{0};  // the keeper sleeps on it while there is no epoll

@@ -137,7 +137,7 @@ bool Timers::clear(Alarm& alarm) {
 
 void Timers::announce() {
   // On g0 we are about to look for work, or to be the keeper ourselves.
-  if (!keeper.wake() && getm()->curg != nullptr) wakep();
+  if (!keeper.expect(next()) && getm()->curg != nullptr) wakep();
 }
 
 void Timers::run(P* p) {

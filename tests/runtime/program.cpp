@@ -21,6 +21,7 @@
 #include "runtime/preempt.h"
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
+#include "runtime/time.h"
 #include "tests/runtime/init_lock.h"
 
 namespace fairlead::runtime {
@@ -140,6 +141,17 @@ int netpollDeadlock() {
   desc->close(timer);
   check(true, "woken");
   return 0;
+}
+
+// Who sleeps until the timer that is stopped meanwhile must not keep the end from being noticed.
+int deadlockAfterStop() {
+  const Timer timer = newTimer(1h);
+  go([] {
+    for (int i = 0; i < 1000; ++i) gosched();
+  });
+  sleep(5ms);
+  timer.stop();
+  return deadlock();
 }
 
 int mainGoexit() {
@@ -530,6 +542,7 @@ constexpr Way kWays[] = {
     {"deadlock-locked-child", deadlockLockedChild},
     {"deadlock-after-sleep", deadlockAfterSleep},
     {"netpoll-deadlock", netpollDeadlock},
+    {"deadlock-after-stop", deadlockAfterStop},
     {"main-goexit", mainGoexit},
     {"main-goexit-locked", mainGoexitLocked},
     {"panic-main", panicMain},

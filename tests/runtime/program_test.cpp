@@ -84,6 +84,10 @@ TEST_F(ProgramTest, ASleeperKeepsADeadlockFromBeingReportedUntilItHasGone) {
   expectFatal("deadlock-after-sleep", "fatal error: all goroutines are asleep - deadlock!\n");
 }
 
+TEST_F(ProgramTest, AStoppedTimerHidesNoDeadlock) {
+  expectFatal("deadlock-after-stop", "fatal error: all goroutines are asleep - deadlock!\n");
+}
+
 // D 59, Go's TestNetpollDeadlock.
 TEST_F(ProgramTest, WaitingForIOIsNoDeadlock) {
   const Outcome outcome = run("netpoll-deadlock");
