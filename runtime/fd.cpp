@@ -146,9 +146,13 @@ void FdCore::setDeadline(Fd::Deadline deadline, bool read, bool write) {
 Fd::Fd(int fd, std::string name, Kind kind)
     : core_(std::make_shared<detail::FdCore>(fd, std::move(name), kind)) {}
 
+// On sockets recv and send do less than read, write and sendmsg.
 std::size_t Fd::read(std::span<std::byte> into) const {
   if (into.empty()) return 0;
-  return core_->read(into.size(), [into](int fd) { return ::read(fd, into.data(), into.size()); });
+  const bool socket = core_->kind() != Kind::File;
+  return core_->read(into.size(), [=](int fd) {
+    return socket ? ::recv(fd, into.data(), into.size(), 0) : ::read(fd, into.data(), into.size());
+  });
 }
 
 std::size_t Fd::readv(std::span<const iovec> into) const {
@@ -156,15 +160,23 @@ std::size_t Fd::readv(std::span<const iovec> into) const {
   return core_->run(PollMode::Read, "readv", [=](int fd) { return ::readv(fd, into.data(), count); });
 }
 
+// One run, here and in writev(), so that what others write does not come in between.
 void Fd::write(std::span<const std::byte> from) const {
-  const iovec whole{.iov_base = const_cast<std::byte*>(from.data()), .iov_len = from.size()};
-  writev({&whole, 1});
+  const bool socket = core_->kind() != Kind::File;
+  core_->run(PollMode::Write, "write", [&](int fd) -> ssize_t {
+    while (!from.empty()) {
+      const ssize_t n =
+          socket ? ::send(fd, from.data(), from.size(), MSG_NOSIGNAL) : ::write(fd, from.data(), from.size());
+      if (n < 0) return n;
+      from = from.subspan(static_cast<std::size_t>(n));
+    }
+    return 0;
+  });
 }
 
 void Fd::writev(std::span<const iovec> from) const {
   const bool socket = core_->kind() != Kind::File;
   Window window(from);
-  // One run, so that what others write does not come in between.
   core_->run(PollMode::Write, "write", [&](int fd) -> ssize_t {
     while (!window.empty()) {
       msghdr message{};
