@@ -93,9 +93,8 @@ TEST_F(TraceTest, EverythingThatHappensIsInTheFile) {
   const std::vector<Event> events = read();
   for (const char* what :
        {R"("name":"syscall")", R"("name":"stop the world")", R"("name":"hand-off to locked G)",
-        R"("name":"go G)", R"("name":"ready G)", R"("end":"chan )", R"("end":"sync.WaitGroup.Wait")",
-        R"("end":"yield")", R"("end":"ended")", R"("end":"sleep")", "schedule()+0x", R"("latency_us":)",
-        R"("name":"P0")"}) {
+        R"("name":"go G)", R"("name":"ready G)", R"("end":"chan )", R"("end":"ended")", R"("end":"sleep")",
+        "schedule()+0x", R"("latency_us":)", R"("name":"P0")"}) {
     EXPECT_TRUE(any(events, what)) << what;
   }
 }
@@ -144,6 +143,7 @@ TEST_F(TraceTest, AProgramThatDiesLeavesItsTrace) {
   EXPECT_TRUE(any(read(), R"("end":"end of the trace")"));
 }
 
+#if !defined(__SANITIZE_THREAD__)  // half a million hand-offs take it a minute
 TEST_F(TraceTest, WhatDoesNotFitIsCounted) {
   const Outcome outcome = run("schedule-for-long");
   EXPECT_EQ(outcome.status, 0);
@@ -153,6 +153,7 @@ TEST_F(TraceTest, WhatDoesNotFitIsCounted) {
   std::getline(std::ifstream(file_), head);
   EXPECT_EQ(head.find(R"("dropped":0})"), std::string::npos) << head;
 }
+#endif
 
 TEST_F(TraceTest, AFileThatCannotBeWrittenIsSaid) {
   file_ = directory_ / "no" / "trace.json";
