@@ -27,7 +27,7 @@ bool mayFollow(const Held& before, const Lock* lock, LockRank rank) {
 
 }  // namespace
 
-[[gnu::noipa]] void rankAcquire(const Lock* lock, LockRank rank) {
+[[gnu::noinline]] void rankAcquire(const Lock* lock, LockRank rank) {
   if (heldCount == kMost) fatal("lock ordering problem", "runtime: too many locks held\n");
   for (size_t i = 0; i < heldCount; ++i) {
     if (!mayFollow(held[i], lock, rank)) fatal("lock ordering problem");
@@ -35,7 +35,7 @@ bool mayFollow(const Held& before, const Lock* lock, LockRank rank) {
   held[heldCount++] = {lock, rank};
 }
 
-[[gnu::noipa]] void rankRelease(const Lock* lock) {
+[[gnu::noinline]] void rankRelease(const Lock* lock) {
   for (size_t i = heldCount; i-- > 0;) {
     if (held[i].lock != lock) continue;
     std::copy(held.begin() + static_cast<ptrdiff_t>(i) + 1, held.begin() + static_cast<ptrdiff_t>(heldCount),

@@ -79,16 +79,18 @@ int collectRanges(dl_phdr_info* object, size_t, void*) {
 // blockedOnFutex() is true when the signal came while the thread slept in futex(): the kernel has moved the
 // program counter back to the system call, to do it again. Who waits for a mutex there may wait for a
 // preempted goroutine, so its P must not be stuck with it.
-bool blockedOnFutex(const mcontext_t& machine) {
+bool blockedOnFutex(const void* context) {
+  const mcontext_t& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
 #if defined(__x86_64__)
-  constexpr std::array<unsigned char, 2> kSyscall = {0x0F, 0x05};
-  const auto* at = reinterpret_cast<const void*>(machine.gregs[REG_RIP]);
-  return machine.gregs[REG_RAX] == SYS_futex && std::memcmp(at, kSyscall.data(), kSyscall.size()) == 0;
+  constexpr std::array<unsigned char, 2> kSystemCall = {0x0F, 0x05};
+  const auto number = machine.gregs[REG_RAX];
 #elif defined(__aarch64__)
-  constexpr uint32_t kSvc = 0xD4000001;
-  return machine.regs[8] == SYS_futex &&
-         std::memcmp(reinterpret_cast<const void*>(machine.pc), &kSvc, 4) == 0;
+  constexpr uint32_t kSystemCall = 0xD4000001;
+  const auto number = machine.regs[8];
 #endif
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): it comes from a register
+  const auto* at = reinterpret_cast<const void*>(programCounter(context));
+  return number == SYS_futex && std::memcmp(at, &kSystemCall, sizeof kSystemCall) == 0;
 }
 
 bool mayStopAt(const void* context) {
@@ -96,7 +98,7 @@ bool mayStopAt(const void* context) {
   for (size_t i = 0; i < async.rangeCount; ++i) {
     if (at >= async.ranges[i].begin && at < async.ranges[i].end) return true;
   }
-  return blockedOnFutex(static_cast<const ucontext_t*>(context)->uc_mcontext);
+  return blockedOnFutex(context);
 }
 
 // asyncPreempt() gives m's P away and sleeps until the goroutine is scheduled again, all inside the signal

@@ -204,8 +204,8 @@ Spawn::Spawn(size_t size, size_t align) {
   M* m = getm();
   if (m->p == nullptr) fatal("runtime: go inside a BlockingSection");
   gp_ = gget(m->p);
-  const auto top = reinterpret_cast<uintptr_t>(gp_->stackHigh) - size;
-  closure_ = reinterpret_cast<void*>(top & ~(uintptr_t{align} - 1));
+  char* top = gp_->stackHigh - size;
+  closure_ = top - reinterpret_cast<uintptr_t>(top) % align;
 }
 
 Spawn::~Spawn() {
