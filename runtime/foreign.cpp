@@ -17,8 +17,9 @@ namespace {
 constexpr int kLooks = 10;  // a thread of ours that has just ended may be listed for a moment
 constexpr timespec kBetweenLooks{.tv_sec = 0, .tv_nsec = 1'000'000};
 
-#if defined(__SANITIZE_THREAD__)
-constexpr int kToolThreads = 1;  // ThreadSanitizer's own
+// Threads of a tool that every process has under it: ThreadSanitizer's own, and qemu's.
+#if defined(__SANITIZE_THREAD__) || defined(FAIRLEAD_UNDER_QEMU)
+constexpr int kToolThreads = 1;
 #else
 constexpr int kToolThreads = 0;
 #endif

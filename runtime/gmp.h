@@ -53,6 +53,7 @@ struct M {
   bool exiting = false;          // its goroutine ended locked: the thread ends
   bool hasg0 = false;            // false only for m0 until it needs one
   uint32_t syscallDepth = 0;
+  uint32_t polls = 0;  // poll points passed, while there is no sysmon
   SpinBudget search;  // how long to look for work before giving up the P
   Note note;          // sleeps here when idle and when its locked goroutine cannot run
   std::atomic<G*> lockedg{nullptr};
@@ -240,7 +241,7 @@ void exitsyscall();
 void noteBlocking(P* p);                             // p's M is about to block and keeps p reserved
 enum SysmonPace { kBlockingPace, kPreemptionPace };  // within 20 microseconds, or a time slice
 void wakeSysmonIfNeeded(SysmonPace pace);
-void pollWithoutSysmon();  // a poll point, while there is none yet
+void pollWithoutSysmon(M* m);  // a poll point, while there is none yet
 void startSysmon();
 
 }  // namespace fairlead::runtime

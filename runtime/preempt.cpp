@@ -143,7 +143,7 @@ void detail::preemptSlow() {
   const NoPreempt noPreempt;
   M* m = getmOrNull();
   if (m == nullptr || m->p == nullptr || m->curg == nullptr || threadBlock()->locks > 1) return;
-  pollWithoutSysmon();
+  pollWithoutSysmon(m);
   if (m->p->preempt.load(std::memory_order_relaxed)) gopreempt(m);
 }
 

@@ -50,8 +50,7 @@ namespace fairlead::runtime {
 namespace {
 
 constexpr uint32_t kGlobalTick = 61;
-constexpr uint32_t kNetworkTick =
-    251;  // a system call: about one part in a hundred of what is done meanwhile
+constexpr uint32_t kNetworkTick = 251;  // a system call: a hundredth of what is done meanwhile
 constexpr uint32_t kMaxInherit = 100;
 constexpr uint32_t kHandoffWeight = 12;
 constexpr uint32_t kLooksAtClock = 64;  // switches; for the time of a park, which need not be exact
@@ -181,8 +180,8 @@ void findIdle(M* m) {
     if (regained) m->nextg = readied(ready);
     injectglist(ready, m->p);
     if (regained) return;
-    wakeSysmonIfNeeded(
-        kBlockingPace);  // all Ps may be blocked in the kernel, and nobody there to run the timer
+    // All Ps may be blocked in the kernel, and nobody there to run the timer.
+    wakeSysmonIfNeeded(kBlockingPace);
   }
   stopm(m);
   m->search.slept();

@@ -27,7 +27,6 @@ constexpr uint32_t kPollsBeforeStart = 512;  // by a program that has given no o
 constinit std::atomic<uint32_t> state{kAbsent};
 constinit std::atomic<bool> anyBlocked{false};  // some M has been in a BlockingSection
 constinit std::atomic<bool> hurry{false};       // woken for one that blocks: begin with short naps
-constinit std::atomic<uint32_t> polls{0};
 constinit ThreadRequest request;
 
 bool workWithoutP() {
@@ -153,10 +152,10 @@ void wakeSysmonIfNeeded(SysmonPace pace) {
 }
 
 // A goroutine that polls again and again while others wait is a reason to have one that watches the clock.
-void pollWithoutSysmon() {
-  if (state.load(std::memory_order_relaxed) != kAbsent) return;
-  if (polls.fetch_add(1, std::memory_order_relaxed) < kPollsBeforeStart || !workWithoutP()) return;
-  startSysmon();
+void pollWithoutSysmon(M* m) {
+  if (state.load(std::memory_order_relaxed) != kAbsent || ++m->polls < kPollsBeforeStart) return;
+  m->polls = 0;
+  if (workWithoutP()) startSysmon();
 }
 
 void startSysmon() {
