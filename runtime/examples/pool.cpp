@@ -1,5 +1,5 @@
-// pool WORKERS NUMBER...: prints the smallest prime factor of each number, worked out by a few
-// goroutines. What is not a number ends the whole task, and is named.
+// pool NUMBER...: prints the smallest prime factor of each number, worked out by a goroutine for each P. What
+// is not a number ends the whole task, and is named.
 //
 // What to learn from it: an ErrGroup of workers that live on one channel; the first failure cancels the
 // context of the group, so that neither workers nor whoever hands out work wait for each other for ever;
@@ -44,12 +44,12 @@ struct Answer {
 };
 
 // factorAll() returns the answers in the order in which they were found.
-std::vector<Answer> factorAll(const std::vector<std::string_view>& questions, int workers) {
+std::vector<Answer> factorAll(const std::vector<std::string_view>& questions) {
   ErrGroup group(background());
   const Chan<std::string_view> jobs;
   const Chan<Answer> answers(static_cast<std::ptrdiff_t>(questions.size()));  // no worker waits for the end
 
-  for (int i = 0; i < workers; ++i) {
+  for (int i = 0; i < maxProcs(); ++i) {
     group.go([jobs, answers] {
       for (const std::string_view job : jobs) answers.send({job, smallestFactor(parse(job))});
     });
@@ -71,14 +71,12 @@ std::vector<Answer> factorAll(const std::vector<std::string_view>& questions, in
 }  // namespace
 
 int fairlead::goMain(int argc, char** argv) {
-  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
-  if (arguments.size() < 2) {
-    std::fputs("usage: pool WORKERS NUMBER...\n", stderr);
+  if (argc < 2) {
+    std::fputs("usage: pool NUMBER...\n", stderr);
     return 2;
   }
   try {
-    const auto workers = static_cast<int>(parse(arguments[0]));
-    for (const Answer& answer : factorAll({arguments.begin() + 1, arguments.end()}, workers)) {
+    for (const Answer& answer : factorAll({argv + 1, argv + argc})) {
       std::printf("%.*s: %lu\n", static_cast<int>(answer.question.size()), answer.question.data(),
                   answer.factor);
     }
