@@ -31,6 +31,9 @@ class ExecTest : public testing::Test {
     EXPECT_EQ(errno, ECHILD);
   }
 
+  // keepDescriptors() takes those that are open now for what is to be left.
+  void keepDescriptors() { descriptors_ = descriptors(); }
+
   std::string script(const std::string& text) const {
     return dir.write("plugin", "#!/bin/sh\n" + text + "\n", 0755);
   }
@@ -155,7 +158,7 @@ TEST_F(ExecTest, ABusyFileIsTriedAgain) {
   // With a second goroutine children are waited for in the poller, whose own descriptors stay.
   runtime::go([] {});
   exec("echo {}");
-  descriptors_ = descriptors();
+  keepDescriptors();
   const std::string path = script("echo {}");
   const int writer = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   ASSERT_GE(writer, 0);
