@@ -17,14 +17,14 @@ namespace {
 std::atomic<uint64_t> allocations{0};
 }
 
-// Counts what C++ code allocates, the runtime's included.
-void* operator new(std::size_t size) {
+// Counts what C++ code allocates, the runtime's included. Not inlined: GCC would see one half of a pair.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* p = std::malloc(size)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace fairlead::runtime {
 namespace {
