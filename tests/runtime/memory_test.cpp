@@ -82,8 +82,9 @@ TEST_F(MemoryTest, TenThousandParkedGoroutinesUseNoProcessor) {
   long cpu = 0;
   long threads = 0;
   std::istringstream(outcome.out) >> switches >> cpu >> threads;
-  EXPECT_LE(switches, 1);
-  EXPECT_LE(cpu, 1'000'000) << "nanoseconds";
+  constexpr int kToolWakeUps = kThreadSanitizer ? 20 : 0;  // its own thread looks around ten times a second
+  EXPECT_LE(switches, 1 + kToolWakeUps);
+  EXPECT_LE(cpu, kThreadSanitizer ? 10'000'000 : 1'000'000) << "nanoseconds";
   constexpr int kHelpers = 3;  // sysmon, the template thread, and ThreadSanitizer's own
   EXPECT_LE(threads, maxProcs() + kHelpers);
 }
