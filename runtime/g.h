@@ -96,7 +96,8 @@ struct G {
   std::atomic<M*> lockedm{nullptr};   // wired to that M by lockOSThread, or while preempted
   std::atomic<int64_t> waitsince{0};  // Waiting: nanotime() of the park, exact to a time slice
   int64_t wokenAt = 0;                // trace.cpp's: when it was made ready, until it runs
-  uint32_t parks = 0;                 // how often it has parked
+  uint32_t parks = 0;                 // how often it has parked,
+  uint32_t parksWhenPreempted = 0;    // and how often when its slice last ended
   G* schedlink = nullptr;             // in the queue or free list that holds it
   void (*entry)(void*) = nullptr;     // what go() was given: runs and destroys the closure
   void* closure = nullptr;

@@ -54,8 +54,8 @@ struct M {
   bool hasg0 = false;            // false only for m0 until it needs one
   uint32_t syscallDepth = 0;
   uint32_t polls = 0;  // poll points passed, while there is no sysmon
-  SpinBudget search;  // how long to look for work before giving up the P
-  Note note;          // sleeps here when idle and when its locked goroutine cannot run
+  SpinBudget search;   // how long to look for work before giving up the P
+  Note note;           // sleeps here when idle and when its locked goroutine cannot run
   std::atomic<G*> lockedg{nullptr};
   // lockOSThread calls not yet undone, by the program and by the runtime itself (while it runs the program's
   // initialisers, and while the goroutine is preempted). Either keeps the two pointers; lockedExt stays
@@ -92,13 +92,11 @@ struct alignas(64) P {
   uint32_t id = 0;
   std::atomic<PStatus> status{PStatus::Idle};
   std::atomic<M*> m{nullptr};            // Running: its M; nullptr on the way from one to the next
-  std::atomic<bool> preempt{false};      // its goroutine shall yield at the next poll point,
-  std::atomic<bool> chain{false};        // which has shared its slice with others: see gopreempt
+  std::atomic<bool> preempt{false};      // its goroutine shall yield at the next poll point
   std::atomic<uint32_t> switches{0};     // goroutines run; thieves compare it
   std::atomic<uint32_t> syscalltick{0};  // BlockingSections entered
   uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked,
   uint32_t sysmonslice = 0;              // schedtick when it last looked,
-  uint32_t sysmonswitches = 0;           // switches at the beginning of that slice,
   int64_t sysmonwhen = 0;                // and when that was
   uint64_t preempted = 0;                // goroutines whose slice was ended
   std::atomic<int32_t> alive{0};         // goroutines born here less those that died here

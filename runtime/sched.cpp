@@ -422,13 +422,14 @@ void gosched() {
   yield(m, globalEmpty && oneP ? toLocalTail : toGlobalTail);
 }
 
-// A goroutine that has used up a slice by itself goes behind all others. One of a chain, whose members hand
-// runnext to each other, has run for part of the slice only and parks all the time: it goes behind those of
-// its P, or it would pay for the others with a round of the whole queue. (Go does not tell them apart.)
+// A goroutine that computes goes behind all others. One that has parked since its last slice ended shares its
+// slices with those that wake it, and gives way by itself: it goes behind those of its P, or it would pay for
+// its partners with a round of the whole queue. (Go does not tell them apart.)
 void gopreempt(M* m) {
-  P* p = m->p;
-  ++p->preempted;
-  yield(m, p->chain.load(std::memory_order_relaxed) ? toLocalTail : toGlobalTail);
+  ++m->p->preempted;
+  G* gp = m->curg;
+  const bool parks = gp->parks != std::exchange(gp->parksWhenPreempted, gp->parks);
+  yield(m, parks ? toLocalTail : toGlobalTail);
 }
 
 }  // namespace fairlead::runtime

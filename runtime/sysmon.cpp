@@ -72,16 +72,11 @@ bool retake(int64_t now) {
     const uint32_t slice = p->schedtick.load(std::memory_order_relaxed);
     if (p->sysmonslice != slice || status == PStatus::Idle) {
       p->sysmonslice = slice;
-      p->sysmonswitches = p->switches.load(std::memory_order_relaxed);
       p->sysmonwhen = now;
     }
     stuck = stuck && now - p->sysmonwhen > kStuck && now - stuckSince > kStuck;
     const bool sliceOver = now - p->sysmonwhen >= kSlice;
-    if (sliceOver && status != PStatus::Idle) {
-      p->chain.store(p->switches.load(std::memory_order_relaxed) != p->sysmonswitches,
-                     std::memory_order_relaxed);
-      preemptone(p);
-    }
+    if (sliceOver && status != PStatus::Idle) preemptone(p);
     if (status == PStatus::Syscall) any = retakeBlocked(p, sliceOver) || any;
   }
   if (stuck) {
