@@ -18,6 +18,7 @@
 #include "runtime/runtime.h"
 #include "runtime/stack.h"
 #include "runtime/sync.h"
+#include "tests/runtime/ways.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -230,11 +231,6 @@ int outOfAddresses() {
   return 0;
 }
 
-struct Way {
-  const char* name;
-  int (*run)();
-};
-
 constexpr Way kWays[] = {
     {"goexit-of-tainted-main", goexitOfTaintedMain},
     {"first-locks", firstLocks},
@@ -252,9 +248,4 @@ constexpr Way kWays[] = {
 }  // namespace
 }  // namespace fairlead::runtime
 
-int fairlead::goMain(int argc, char** argv) {
-  for (const auto& way : runtime::kWays) {
-    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
-  }
-  return 64;
-}
+int fairlead::goMain(int argc, char** argv) { return runtime::runWay(runtime::kWays, argc, argv); }

@@ -13,6 +13,7 @@
 #include "runtime/chan.h"
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
+#include "tests/runtime/ways.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -230,11 +231,6 @@ int panicRace() {
   return 0;
 }
 
-struct Way {
-  const char* name;
-  int (*run)();
-};
-
 constexpr Way kWays[] = {
     {"deadlock", deadlock},
     {"panic", panic},
@@ -258,10 +254,4 @@ constexpr Way kWays[] = {
 }  // namespace
 }  // namespace fairlead::runtime
 
-int fairlead::goMain(int argc, char** argv) {
-  for (const auto& way : runtime::kWays) {
-    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
-  }
-  std::fprintf(stderr, "unknown way to end\n");
-  return 99;
-}
+int fairlead::goMain(int argc, char** argv) { return runtime::runWay(runtime::kWays, argc, argv); }

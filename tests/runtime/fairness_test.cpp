@@ -22,34 +22,16 @@ using namespace std::chrono_literals;
 
 using FairnessTest = RuntimeTest;
 
-// inParallel() has as many goroutines as Ps hand a counter round by spinning, which ends only if all run at
-// the same time.
-void inParallel(uint32_t procs) {
-  std::atomic<uint32_t> turn{0};
-  WaitGroup group;
-  for (uint32_t i = 0; i < procs; ++i) {
-    group.go([&turn, i, procs] {
-      for (uint32_t k = 0; k < 3; ++k) {
-        while (turn.load(std::memory_order_acquire) != k * procs + i) cpuRelax();
-        turn.store(k * procs + i + 1, std::memory_order_release);
-      }
-    });
-  }
-  group.wait();
-  EXPECT_EQ(turn, 3 * procs);
-}
-
 // A 7, Go's TestGoroutineParallelism2: after a load that let all threads go to sleep again, and from a
 // goroutine within a goroutine.
 TEST_F(FairnessTest, AllPsRunAtTheSameTimeAfterAnEarlierLoad) {
-  const auto procs = static_cast<uint32_t>(maxProcs());
   for (int round = 0; round < 10; ++round) {
     WaitGroup load;
     for (int i = 0; i < 100; ++i) load.go([] { gosched(); });
     load.wait();
     sleep(1ms);
     WaitGroup nested;
-    nested.go([procs] { inParallel(procs); });
+    nested.go([] { runInParallel(maxProcs()); });
     nested.wait();
   }
 }

@@ -1,11 +1,13 @@
 #include "tests/runtime/fixture.h"
 
+#include <atomic>
 #include <filesystem>
 #include <iterator>
 #include <string>
 
 #include "runtime/gmp.h"
 #include "runtime/runtime.h"
+#include "runtime/sync.h"
 
 namespace fairlead::runtime {
 
@@ -31,6 +33,21 @@ std::set<int> osThreads() {
 int openFiles() {
   const std::filesystem::directory_iterator files("/proc/self/fd");
   return static_cast<int>(std::distance(begin(files), end(files)));
+}
+
+void runInParallel(int n) {
+  std::atomic<int> turn{0};
+  WaitGroup group;
+  for (int i = 0; i < n; ++i) {
+    group.go([&turn, i, n] {
+      for (int k = 0; k < 3; ++k) {
+        while (turn.load(std::memory_order_acquire) != k * n + i) cpuRelax();
+        turn.store(k * n + i + 1, std::memory_order_release);
+      }
+    });
+  }
+  group.wait();
+  EXPECT_EQ(turn, 3 * n);
 }
 
 void RuntimeTest::SetUp() {

@@ -24,6 +24,10 @@ bool eventually(const std::function<bool()>& condition);
 // osThreads() are the thread ids of this process, from /proc.
 std::set<int> osThreads();
 
+// runInParallel() has `n` goroutines hand a counter round by spinning, which ends only if all of them run at
+// the same time.
+void runInParallel(int n);
+
 // openFiles() counts the file descriptors of this process.
 int openFiles();
 

@@ -6,6 +6,7 @@
 
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
+#include "tests/runtime/ways.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -65,19 +66,9 @@ int locked() {
   });
 }
 
-struct Way {
-  const char* name;
-  int (*run)();
-};
-
 constexpr Way kWays[] = {{"clean", clean}, {"once", once}, {"reader", reader}, {"locked", locked}};
 
 }  // namespace
 }  // namespace fairlead::runtime
 
-int fairlead::goMain(int argc, char** argv) {
-  for (const auto& way : runtime::kWays) {
-    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
-  }
-  return 64;
-}
+int fairlead::goMain(int argc, char** argv) { return runtime::runWay(runtime::kWays, argc, argv); }

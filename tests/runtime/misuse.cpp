@@ -7,6 +7,7 @@
 #include "runtime/runtime.h"
 #include "runtime/select.h"
 #include "runtime/sync.h"
+#include "tests/runtime/ways.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -94,11 +95,6 @@ int recursiveRead() {
   return 0;
 }
 
-struct Way {
-  const char* name;
-  int (*run)();
-};
-
 constexpr Way kWays[] = {
     {"every-reason", everyReason},
     {"unlock-mutex", unlockMutex},
@@ -112,10 +108,4 @@ constexpr Way kWays[] = {
 }  // namespace
 }  // namespace fairlead::runtime
 
-int fairlead::goMain(int argc, char** argv) {
-  for (const auto& way : runtime::kWays) {
-    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
-  }
-  std::fprintf(stderr, "unknown way\n");
-  return 99;
-}
+int fairlead::goMain(int argc, char** argv) { return runtime::runWay(runtime::kWays, argc, argv); }

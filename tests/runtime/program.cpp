@@ -22,33 +22,12 @@
 #include "runtime/runtime.h"
 #include "runtime/sync.h"
 #include "runtime/time.h"
-#include "tests/runtime/init_lock.h"
+#include "tests/runtime/ways.h"
 
 namespace fairlead::runtime {
 namespace {
 
 using namespace std::chrono_literals;
-
-#if defined(INIT_LOCK)
-const bool initialised = initLockA() && initLockB();
-#endif
-
-bool onStartupThread() { return threadId() == getpid(); }
-
-int threads() {
-  const std::filesystem::directory_iterator tasks("/proc/self/task");
-  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
-}
-
-bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 10'000; ++i) {
-    if (condition()) return true;
-    sleep(1ms);
-  }
-  return false;
-}
-
-void check(bool condition, const char* what) { std::printf("%s %s\n", condition ? "ok:" : "WRONG:", what); }
 
 [[gnu::noinline]] int recurse(int depth) {
   volatile char frame[512];
@@ -468,69 +447,6 @@ int wedgeStartupThread() {
   return 0;
 }
 
-// ---- with two locks from static initialisation ----
-
-int initLockPins() {
-  check(m0.lockedExt == 2, "locked twice before main");
-  check(threads() == 1, "one thread");
-  WaitGroup group;
-  std::atomic<int> trespassers{0};
-  const Chan<int> c;
-  for (int i = 0; i < 200; ++i) {
-    group.go([&] {
-      gosched();
-      if (onStartupThread()) ++trespassers;
-    });
-  }
-  bool pinned = onStartupThread();
-  for (int i = 0; i < 100; ++i) {
-    gosched();
-    pinned = pinned && onStartupThread();
-    if (i % 10 == 0) sleep(100us);
-    go([c] { c.send(1); });
-    c.receive();
-    pinned = pinned && onStartupThread();
-  }
-  group.wait();
-  check(pinned && onStartupThread(), "main stays on the startup thread");
-  check(trespassers == 0, "nobody else runs there");
-  unlockOSThread();
-  go([c] { c.send(1); });
-  c.receive();
-  check(onStartupThread(), "one unlock is not enough");
-  unlockOSThread();
-  check(m0.lockedExt == 0 && mainG.lockedm == nullptr, "two are");
-  return 0;
-}
-
-// A goroutine locks its thread and ends; main, unlocked then, never meets that thread again.
-int initLockChildExits() {
-  const Chan<int> thread(1);
-  go([thread] {
-    lockOSThread();
-    thread.send(threadId());
-  });
-  const int gone = *thread.receive();
-  check(gone != getpid(), "the child has a thread of its own");
-  check(eventually([gone] { return !std::filesystem::exists("/proc/self/task/" + std::to_string(gone)); }),
-        "which ends with it");
-  unlockOSThread();
-  unlockOSThread();
-  bool met = false;
-  for (int i = 0; i < 100; ++i) {
-    gosched();
-    sleep(10us);
-    met = met || threadId() == gone;
-  }
-  check(!met, "and is not used again");
-  return 0;
-}
-
-struct Way {
-  const char* name;
-  int (*run)();
-};
-
 constexpr Way kWays[] = {
     {"status", status},
     {"print", printAndReturn},
@@ -570,17 +486,9 @@ constexpr Way kWays[] = {
     {"recovered-during-goexit", recoveredDuringGoexit},
     {"inside-blocking-section", insideBlockingSection},
     {"wedge-startup-thread", wedgeStartupThread},
-    {"init-lock-pins", initLockPins},
-    {"init-lock-child-exits", initLockChildExits},
 };
 
 }  // namespace
 }  // namespace fairlead::runtime
 
-int fairlead::goMain(int argc, char** argv) {
-  for (const auto& way : runtime::kWays) {
-    if (argc == 2 && std::strcmp(argv[1], way.name) == 0) return way.run();
-  }
-  std::fprintf(stderr, "unknown way to end\n");
-  return 99;
-}
+int fairlead::goMain(int argc, char** argv) { return runtime::runWay(runtime::kWays, argc, argv); }

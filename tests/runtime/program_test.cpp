@@ -214,11 +214,11 @@ TEST_F(ProgramTest, AGoroutineThatEndsLockedOnTheStartupThreadWedgesIt) {
 }
 
 TEST_F(ProgramTest, ALockFromALibrarysStaticInitialisationPinsMain) {
-  expectAllOk(runProgram({PROGRAM_INIT_LOCK, "init-lock-pins"}));
+  expectAllOk(runProgram({INIT_LOCK_PROGRAM, "pins"}));
 }
 
 TEST_F(ProgramTest, AThreadThatEndedWithItsGoroutineIsNotMetAgain) {
-  expectAllOk(runProgram({PROGRAM_INIT_LOCK, "init-lock-child-exits"}));
+  expectAllOk(runProgram({INIT_LOCK_PROGRAM, "child-exits"}));
 }
 
 }  // namespace

@@ -160,24 +160,8 @@ TEST_F(SchedTest, YieldingMakesProgressInAnother) {
   EXPECT_EQ(done.len(), 0U);
 }
 
-// As many goroutines as Ps hand a counter round by spinning: that ends only if all of them run at the same
-// time.
 TEST_F(SchedTest, AllPsRunAtTheSameTime) {
-  const auto procs = static_cast<uint32_t>(maxProcs());
-  for (int round = 0; round < 10; ++round) {
-    std::atomic<uint32_t> turn{0};
-    WaitGroup group;
-    for (uint32_t i = 0; i < procs; ++i) {
-      group.go([&turn, i, procs] {
-        for (uint32_t k = 0; k < 3; ++k) {
-          while (turn.load(std::memory_order_acquire) != k * procs + i) cpuRelax();
-          turn.store(k * procs + i + 1, std::memory_order_release);
-        }
-      });
-    }
-    group.wait();
-    EXPECT_EQ(turn, 3 * procs);
-  }
+  for (int round = 0; round < 10; ++round) runInParallel(maxProcs());
 }
 
 TEST_F(SchedTest, EveryGoroutineOfManyRunsOnce) {
