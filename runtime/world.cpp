@@ -56,6 +56,7 @@ void retire(P* p) {
     ++sched.gfreeCount;
   }
   p->gfreeCount = 0;
+  preemptServed(p);  // a request nobody serves any more would keep every poll point slow
   p->status.store(PStatus::Dead, std::memory_order_relaxed);
 }
 

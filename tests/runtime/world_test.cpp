@@ -137,6 +137,25 @@ TEST_F(WorldTest, NothingIsLostWhenPsGo) {
   EXPECT_EQ(numGoroutine(), 1);
 }
 
+// Whoever stops the world asks every P to yield; a P that goes takes its request along.
+TEST_F(WorldTest, NoRequestToYieldOutlivesItsP) {
+  for (int round = 0; round < 20; ++round) {
+    setMaxProcs(8);
+    std::atomic<bool> stop{false};
+    WaitGroup group;
+    for (int i = 0; i < 8; ++i) {
+      group.go([&] {
+        while (!stop) checkpoint();
+      });
+    }
+    gosched();
+    setMaxProcs(1);
+    stop = true;
+    group.wait();
+  }
+  for (uint32_t i = 1; i < sched.allpcount; ++i) EXPECT_FALSE(sched.p(i)->preempt) << i;
+}
+
 TEST_F(WorldTest, TheCallerMayBeLocked) {
   lockOSThread();
   const int thread = threadId();
