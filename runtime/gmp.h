@@ -101,6 +101,8 @@ struct alignas(64) P {
   uint64_t preempted = 0;                // goroutines whose slice was ended
   std::atomic<int32_t> alive{0};         // goroutines born here less those that died here
   std::atomic<uint32_t> schedtick{0};    // time slices begun
+  uint32_t globaltick = 0;               // schedtick when the global queue came first last,
+  G* fromGlobal = nullptr;               // and who came from it
   int64_t now = 0;                       // nanotime(), looked up once in a while
   uint32_t inherited = 0;                // goroutines taken from runnext one after another
   uint32_t random = 0;

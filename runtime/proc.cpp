@@ -223,6 +223,7 @@ Spawn::~Spawn() {
   gp->goid.store(nextGoid(m->p), std::memory_order_relaxed);
   // On g0 it is a timer that starts one.
   gp->parent = m->curg != nullptr ? m->curg->goid.load(std::memory_order_relaxed) : 0;
+  gp->parksWhenPreempted = gp->parks;  // those of the goroutine before it do not count
   gp->createdAt = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
   prepareGobuf(gp->gobuf, gp->stackLow, closure_, goroutineEntry);
   gp->status.store(GStatus::Runnable, std::memory_order_relaxed);

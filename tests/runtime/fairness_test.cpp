@@ -1,6 +1,7 @@
 // Nobody is kept out: goroutines that poll, pairs that wake each other, timers among busy goroutines.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -129,6 +130,29 @@ TEST_F(FairnessTest, PairsThatHogAndPairsThatDoNotShareTheTime) {
   group.wait();
   EXPECT_GT(hogs, 0U) << "kept out by the light pair";
   EXPECT_GT(lights, 0U) << "kept out by the hogs";
+  setMaxProcs(procs);
+}
+
+// Each makes its successor and then uses up its slice. Whoever has only its end to come must get to it while
+// ever new ones come from the local queue, or they would pile up.
+TEST_F(FairnessTest, WhoseSliceEndedComesBackWhileNewOnesAreBorn) {
+  const int procs = setMaxProcs(1);
+  struct Chain {
+    WaitGroup group;
+    int unended = 0;
+    int most = 0;
+    void link(int left) {
+      most = std::max(most, ++unended);
+      if (left > 0) group.go([this, left] { link(left - 1); });
+      preemptone(getm()->p);
+      checkpoint();
+      --unended;
+    }
+  } chain;
+  chain.group.go([&chain] { chain.link(200); });
+  chain.group.wait();
+  EXPECT_EQ(chain.unended, 0);
+  EXPECT_LE(chain.most, 4);
   setMaxProcs(procs);
 }
 
