@@ -113,8 +113,10 @@ G* globrunqget(P* p, uint32_t limit) {
 }
 
 // startm() has `p` run by an idle M, or by a new one: spinning, which the caller has counted, or with gp
-// first.
+// first. Whoever has a P in hand, or has counted a spinner that is not there yet, must not be preempted: all
+// others may rely on it and sleep, and nobody would run it again.
 void startm(P* p, bool spinning, G* gp) {
+  if (getmOrNull() != nullptr && threadBlock()->locks == 0) fatal("startm: could be preempted");
   sched.lock.lock();
   M* m = mget();
   // Counted before the lock is let go: checkdead must not take the moment until it runs for the end of all

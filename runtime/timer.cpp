@@ -136,6 +136,7 @@ bool Timers::clear(Alarm& alarm) {
 }
 
 void Timers::announce() {
+  const NoPreempt noPreempt;
   // On g0 we are about to look for work, or to be the keeper ourselves.
   if (!keeper.expect(next()) && getm()->curg != nullptr) wakep();
 }
