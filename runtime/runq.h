@@ -67,10 +67,10 @@ class RunQueue {
   // When the ring is full, half of it and the newcomer go to `overflow`, which the caller takes to the global
   // queue. Returns true when that was a full fence already: the caller needs no other before it looks whether
   // anybody must be woken. Owner only.
-  bool put(G* gp, bool next, GQueue& overflow) {
+  bool put(G* gp, bool next, GQueue& overflow, bool thieves = true) {
     if (next && !(shuffled && random() % 2 == 0)) {
-      gp = runnext_.exchange(gp, std::memory_order_seq_cst);
-      if (gp == nullptr) return true;
+      gp = thieves ? runnext_.exchange(gp, std::memory_order_seq_cst) : swapNext(gp);
+      if (gp == nullptr) return thieves;
     }
     while (!putTail(gp) && !spill(gp, overflow)) {
     }
@@ -78,22 +78,24 @@ class RunQueue {
   }
 
   // getNext() empties the runnext slot: the goroutine in it continues the time slice of the one before. Owner
-  // only. `thieves`: there are other Ps, which may steal it.
+  // only.
   G* getNext(bool thieves = true) {
+    if (!thieves) return swapNext(nullptr);
     G* gp = runnext_.load(std::memory_order_relaxed);
     if (gp == nullptr) return nullptr;
     // Only the owner fills the slot, so a failed exchange means that it was stolen.
-    if (thieves)
-      return runnext_.compare_exchange_strong(gp, nullptr, std::memory_order_acquire) ? gp : nullptr;
-    runnext_.store(nullptr, std::memory_order_relaxed);
-    return gp;
+    return runnext_.compare_exchange_strong(gp, nullptr, std::memory_order_acquire) ? gp : nullptr;
   }
 
   // get() takes the first of the ring. Owner only.
-  G* get() {
+  G* get(bool thieves = true) {
     uint32_t head = head_.load(std::memory_order_acquire);
     while (head != tail_.load(std::memory_order_relaxed)) {
       G* gp = slot(head).load(std::memory_order_relaxed);
+      if (!thieves) {
+        head_.store(head + 1, std::memory_order_release);
+        return gp;
+      }
       if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel)) return gp;
     }
     return nullptr;
@@ -149,6 +151,12 @@ class RunQueue {
   uint32_t random() {
     random_ = random_ * 1664525U + 1013904223U;
     return random_ >> 8;
+  }
+
+  G* swapNext(G* gp) {
+    G* before = runnext_.load(std::memory_order_relaxed);
+    runnext_.store(gp, std::memory_order_release);
+    return before;
   }
 
   bool putTail(G* gp) {

@@ -64,15 +64,19 @@ struct Picked {
   bool inherit = false;  // continues the time slice of the goroutine before it
 };
 
+// oneP() holds as long as the caller keeps its P: the number changes in a stopped world only.
+bool oneP() { return sched.nprocs.load(std::memory_order_relaxed) == 1; }
+
 Picked pickLocal(P* p) {
-  if (G* gp = p->runq.getNext(sched.nprocs.load(std::memory_order_relaxed) > 1)) {
+  const bool thieves = !oneP();
+  if (G* gp = p->runq.getNext(thieves)) {
     if (++p->inherited <= kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
     GQueue overflow;
     p->runq.put(gp, false, overflow);
     globrunqputBatch(overflow);
   }
   p->inherited = 0;
-  return {p->runq.get(), false};
+  return {p->runq.get(thieves), false};
 }
 
 bool globalFirst(const P* p) {
@@ -375,9 +379,10 @@ void submit(M* m, G* gp) {
     sched.lock.unlock();
     if (p != nullptr) return startm(p, false, gp);
   }
-  const bool fenced = m->p->runq.put(gp, !(locked && spinner), overflow);
+  const bool alone = oneP();
+  const bool fenced = m->p->runq.put(gp, !(locked && spinner), overflow, !alone);
   globrunqputBatch(overflow);
-  wakep(fenced);
+  wakep(fenced || alone);
 }
 
 namespace {
@@ -396,7 +401,7 @@ void toGlobalTail(G* gp, void*) {
 }
 void toLocalTail(G* gp, void*) {
   putLocal(gp, false);
-  wakep();
+  wakep(oneP());
 }
 void toRunnext(G* gp, void*) { putLocal(gp, true); }
 
@@ -425,8 +430,7 @@ void gosched() {
   if (globalEmpty && m->p->runq.empty() && !sched.gcwaiting.load(std::memory_order_relaxed)) {
     return;  // nobody to go first
   }
-  const bool oneP = sched.nprocs.load(std::memory_order_relaxed) == 1;
-  yield(m, globalEmpty && oneP ? toLocalTail : toGlobalTail);
+  yield(m, globalEmpty && oneP() ? toLocalTail : toGlobalTail);
 }
 
 // A goroutine that computes goes behind all others. One that has parked since its last slice ended shares its

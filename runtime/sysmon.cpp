@@ -137,11 +137,9 @@ void noteBlocking(P* p) {
 
 void wakeSysmonIfNeeded(SysmonPace pace) {
   uint32_t seen = state.load(std::memory_order_seq_cst);
-  if (seen == kAwake || !workWithoutP()) return;
-  if (seen == kAbsent) {
-    if (anyBlocked.load(std::memory_order_seq_cst)) startSysmon();
-    return;
-  }
+  if (seen == kAwake || (seen == kAbsent && !anyBlocked.load(std::memory_order_seq_cst))) return;
+  if (!workWithoutP()) return;
+  if (seen == kAbsent) return startSysmon();
   if (pace == kBlockingPace) hurry.store(true, std::memory_order_relaxed);
   if (state.compare_exchange_strong(seen, kAwake)) futexWake(state);
 }
