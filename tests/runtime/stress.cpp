@@ -1,6 +1,6 @@
 // Everything at once, at random, for as long as one says: goroutines that spawn, park, lock and end locked,
-// block in the kernel, throw, wait for channels, selects, locks and timers, compute without a call, and are
-// woken by foreign threads, while the number of Ps changes and the world is stopped.
+// block in the kernel, throw, wait for channels, selects, locks, timers and sockets, compute without a call,
+// and are woken by foreign threads, while the number of Ps changes and the world is stopped.
 //
 //     runtime_stress [--seconds N] [--seed N]
 //
@@ -8,6 +8,7 @@
 // was done; with status 1 when an invariant did not hold; by signal, or with status 2 or 3, when something
 // broke or hung.
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,11 +24,15 @@
 #include <mutex>
 #include <random>
 #include <shared_mutex>
+#include <span>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "runtime/chan.h"
 #include "runtime/cond.h"
+#include "runtime/fd.h"
 #include "runtime/gmp.h"
 #include "runtime/preempt.h"
 #include "runtime/runtime.h"
@@ -57,8 +62,9 @@ struct Wrong {
   std::atomic<int> torn{0};     // two goroutines inside a critical section
   std::atomic<int> moved{0};    // something ran while the world was stopped
   std::atomic<int> lost{0};     // errno or an exception that changed over a park
+  std::atomic<int> broken{0};   // a socket that read something else than was written, or waited for nobody
 
-  [[nodiscard]] int sum() const { return strayed + torn + moved + lost; }
+  [[nodiscard]] int sum() const { return strayed + torn + moved + lost + broken; }
 };
 
 // Life is one goroutine's: whether it is locked, and to which thread.
@@ -89,8 +95,8 @@ class Stress {
     std::printf("%d goroutines;", started_.load());
     for (size_t i = 0; i < kActions.size(); ++i)
       std::printf(" %s %" PRIu64, kActions[i].name, done_[i].load());
-    std::printf("\nstrayed %d, torn %d, moved %d, lost %d\n", wrong_.strayed.load(), wrong_.torn.load(),
-                wrong_.moved.load(), wrong_.lost.load());
+    std::printf("\nstrayed %d, torn %d, moved %d, lost %d, broken %d\n", wrong_.strayed.load(),
+                wrong_.torn.load(), wrong_.moved.load(), wrong_.lost.load(), wrong_.broken.load());
   }
 
   [[nodiscard]] bool sound() const {
@@ -105,7 +111,7 @@ class Stress {
     uint32_t weight;
     void (Stress::*act)(Life&);
   };
-  static constexpr size_t kActionCount = 22;
+  static constexpr size_t kActionCount = 24;
   static const std::array<Action, kActionCount> kActions;
 
   void spawn(int depth) {
@@ -263,6 +269,55 @@ class Stress {
     if (readErrno() != 77) ++wrong_.lost;
   }
 
+  static std::pair<Fd, Fd> socketPair() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+      throw std::system_error(errno, std::generic_category(), "socketpair");
+    return {Fd(ends[0], "left", Fd::Kind::Socket), Fd(ends[1], "right", Fd::Kind::Socket)};
+  }
+
+  void echo(Life& life) {
+    const auto [left, right] = socketPair();
+    WaitGroup group;
+    group.go([end = right] {
+      uint64_t value = 0;
+      const auto bytes = std::as_writable_bytes(std::span(&value, 1));
+      while (end.read(bytes) == sizeof value) end.write(bytes);
+      end.close();
+    });
+    for (uint64_t i = 0, answer = 0; i < 5; ++i) {
+      const uint64_t question = life.random();
+      left.write(std::as_bytes(std::span(&question, 1)));
+      left.read(std::as_writable_bytes(std::span(&answer, 1)));
+      if (answer != question) ++wrong_.broken;
+    }
+    left.close();
+    group.wait();
+  }
+
+  // Nobody writes: a deadline ends the wait, or that somebody closes the socket.
+  void waitInVain(Life& life) {
+    const auto [left, right] = socketPair();
+    const bool close = life.below(2) == 0;
+    WaitGroup group;
+    group.go([this, end = left, close] {
+      std::byte byte{};
+      try {
+        end.read(std::span(&byte, 1));
+        ++wrong_.broken;
+      } catch (const std::system_error& error) {
+        if (error.code() != (close ? IoError::Closed : IoError::Timeout)) ++wrong_.broken;
+      }
+    });
+    gosched();
+    if (close) {
+      left.close();
+    } else {
+      left.setReadDeadline(Clock::now() + std::chrono::nanoseconds(life.below(100'000)));
+    }
+    group.wait();
+  }
+
   // Without a poll point: only a signal can take the P away.
   void compute(Life& life) {
     const uint64_t n = life.below(life.below(100) == 0 ? 20'000'000 : 20'000);
@@ -346,6 +401,8 @@ constexpr std::array<Stress::Action, Stress::kActionCount> Stress::kActions{{
     {"cond", 5, &Stress::condition},
     {"timer", 10, &Stress::timers},
     {"throw", 5, &Stress::throwAcrossParks},
+    {"echo", 3, &Stress::echo},
+    {"wait-in-vain", 3, &Stress::waitInVain},
     {"compute", 10, &Stress::compute},
     {"poll", 10, &Stress::poll},
     {"stop-world", 1, &Stress::stopWorld},
