@@ -67,12 +67,16 @@ void dounlockOSThread(M* m, G* gp) {
 
 // lockTarget() is the M that a lock of the caller concerns: during static initialisation the startup
 // thread's.
-M* lockTarget() {
-  if (M* m = getmOrNull()) return m;
+[[gnu::cold, gnu::noinline]] M* startupTarget() {
   if (mainG.status.load(std::memory_order_relaxed) != GStatus::Dead || gettid() != getpid()) {
     fatal("lockOSThread: called on a thread that is not the runtime's");
   }
   return &m0;
+}
+
+M* lockTarget() {
+  M* m = getmOrNull();
+  return m != nullptr ? m : startupTarget();
 }
 
 }  // namespace
@@ -109,7 +113,7 @@ void unlockInternal(M* m, G* gp) {
 }
 
 void startTemplateThread() {
-  if (templateThread.started.exchange(true)) return;
+  if (templateThread.started.load(std::memory_order_relaxed) || templateThread.started.exchange(true)) return;
   templateThread.self = {.start = templateLoop};
   startThread(templateThread.self);
 }
