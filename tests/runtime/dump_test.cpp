@@ -14,18 +14,6 @@ namespace {
 
 constexpr int kFatal = 2;
 
-// Environment sets a variable for the programs that a test runs.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  ~Environment() { unsetenv(name_); }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  const char* name_;
-};
-
 class DumpTest : public RuntimeTest {
  protected:
   static Outcome run(const std::string& way) { return runProgram({PROGRAM, way}); }

@@ -18,7 +18,8 @@ class ProgramTest : public RuntimeTest {
   static Outcome run(const std::string& way) { return runProgram({PROGRAM, way}); }
 
   static Outcome initialised(const std::string& what) {
-    return runProgram({"/usr/bin/env", "FAIRLEAD_TEST_INIT=" + what, PROGRAM, "after-init"});
+    const Environment environment("FAIRLEAD_TEST_INIT", what.c_str());
+    return run("after-init");
   }
 
   // A fatal program prints `head` first, and exits with 2.
