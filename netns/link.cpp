@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "netns/libnl.h"
+#include "netns/straggler.h"
 #include "runtime/runtime.h"
 
 namespace fairlead::netns::link {
@@ -228,6 +229,26 @@ Request set(const LinkRef& link, const LinkChange& change) {
 
 Request remove(const LinkRef& link) {
   return start(RTM_DELLINK, 0, link).finish("ip link del " + link.name).tolerate(ENODEV);
+}
+
+bool remove(Socket& socket, const LinkRef& link, Straggler& straggler) {
+  const std::optional<Link> found = find(socket, link);
+  if (!found) return false;
+  const LinkRef known{.name = found->name, .index = found->index};
+  // A bridge port leaves the bridge with a message of the same type, and of another family.
+  const auto unlisted = [&](const nlmsghdr& message) {
+    const auto* header = payload<ifinfomsg>(message);
+    return message.nlmsg_type == RTM_DELLINK && header != nullptr && header->ifi_index == known.index &&
+           header->ifi_family == AF_UNSPEC;
+  };
+  if (!socket.sendBy(straggler, remove(known), RTNLGRP_LINK, unlisted)) {
+    socket.send(remove(known));
+    return true;
+  }
+  // Announced is unlisted, at both ends; their addresses and files in /sys follow before RTNL is free. This
+  // request waits for that.
+  find(socket, known);
+  return true;
 }
 
 // ---- waiting -----------------------------------------------------------------------------------

@@ -85,6 +85,9 @@ Request addVeth(const VethSpec& spec);
 Request set(const LinkRef& link, const LinkChange& change);
 // remove() tolerates ENODEV. The kernel waits for an RCU barrier, about 16 ms, without holding RTNL.
 Request remove(const LinkRef& link);
+// The same, without the wait where a straggler can be had: when it returns, the link and a veth's other end
+// are gone with all that was theirs, and their names are free. False when there is no such link.
+bool remove(Socket& socket, const LinkRef& link, Straggler& straggler);
 // waitUp() waits until the link is operational (kOperUp) and, if it is a bridge port, forwards: from then on
 // frames sent at its other end get through. Returns nullopt when the link is not there, or not up at the
 // limit. Setting both ends of a veth up is not enough, the kernel's link watcher follows a little later.

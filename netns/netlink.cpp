@@ -6,11 +6,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <climits>
 
 #include "netns/enter.h"
 #include "netns/libnl.h"
+#include "netns/straggler.h"
 #include "runtime/runtime.h"
 
 // How a batch is answered. The kernel works on the messages of one send in order and queues its answers in
@@ -29,6 +31,8 @@ constexpr size_t kBufferSize = 32768;
 // Answers are there when send returns. If one is not, something is broken, and waiting longer would not mend
 // it.
 constexpr std::chrono::seconds kAnswerLimit{10};
+// A straggler takes what one turn at RTNL takes. The limit is for one that somebody has stopped.
+constexpr std::chrono::seconds kStragglerLimit{2};
 // A dump is repeated while others change what it lists; a namespace that never rests is reported.
 constexpr int kDumpAttempts = 20;
 // A batch whose answers the receive queue holds with certainty, be they links or failures all.
@@ -86,14 +90,15 @@ struct Datagram {
   int code = 0;
   size_t size = 0;
   bool fromKernel = false;
+  bool announced = false;  // to a multicast group: no answer, whatever its sequence number
   bool cut = false;
 };
 
-// receiveDatagram() waits until `deadline` at most. Receiving goes on with a dump in the kernel, so it blocks
-// too.
-Datagram receiveDatagram(int fd, char* buffer, Clock::time_point deadline) {
+// receiveDatagram() waits until `deadline` at most, and until `lifeline` (if any) has hung up and nothing is
+// left. Receiving goes on with a dump in the kernel, so it blocks too.
+Datagram receiveDatagram(int fd, char* buffer, Clock::time_point deadline, int lifeline = -1) {
   const runtime::BlockingSection section;
-  for (;;) {
+  for (bool last = false;;) {
     sockaddr_nl sender{};
     iovec part{.iov_base = buffer, .iov_len = kBufferSize};
     msghdr header{};
@@ -107,15 +112,37 @@ Datagram receiveDatagram(int fd, char* buffer, Clock::time_point deadline) {
       const bool fromKernel = header.msg_namelen == sizeof sender && sender.nl_pid == 0;
       return {.size = static_cast<size_t>(size),
               .fromKernel = fromKernel,
+              .announced = sender.nl_groups != 0,
               .cut = (header.msg_flags & MSG_TRUNC) != 0};
     }
     if (errno != EAGAIN && errno != EINTR) return {.code = errno};
+    if (last) return {.code = EPIPE};
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return {.code = ETIMEDOUT};
-    pollfd wanted{.fd = fd, .events = POLLIN, .revents = 0};
-    ::poll(&wanted, 1, static_cast<int>(left));
+    std::array<pollfd, 2> wanted{
+        {{.fd = fd, .events = POLLIN, .revents = 0}, {.fd = lifeline, .events = 0, .revents = 0}}};
+    ::poll(wanted.data(), wanted.size(), static_cast<int>(left));
+    last = wanted[1].revents != 0;
   }
 }
+
+// Membership is a socket's in a multicast group.
+class Membership {
+ public:
+  Membership(int fd, int group) : fd_(fd), group_(group) { joined_ = set(NETLINK_ADD_MEMBERSHIP); }
+  ~Membership() { set(NETLINK_DROP_MEMBERSHIP); }
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
+
+  bool joined() const { return joined_; }
+
+ private:
+  bool set(int option) const { return ::setsockopt(fd_, SOL_NETLINK, option, &group_, sizeof group_) == 0; }
+
+  int fd_;
+  int group_;
+  bool joined_;
+};
 
 // typeable() quotes what a shell would take apart: the braces and semicolons of nft.
 std::string typeable(const std::string& text) {
@@ -252,16 +279,56 @@ void Socket::dump(const Request& request, const std::function<void(const nlmsghd
   fail(EAGAIN, request, "the list changed under every one of " + std::to_string(kDumpAttempts) + " readings");
 }
 
+std::optional<Reply> Socket::sendBy(Straggler& straggler, const Request& request, int group,
+                                    const Handler& seen) {
+  {
+    const Membership membership(fd_.get(), group);
+    std::vector<char> bytes;
+    append(bytes, request);
+    const uint32_t ours = number(bytes, 0);
+    if (!membership.joined() || !straggler.send(fd_.get(), bytes)) return std::nullopt;
+    const auto deadline = Clock::now() + kStragglerLimit;
+    for (;;) {
+      const Datagram datagram = receiveDatagram(fd_.get(), buffer(), deadline, straggler.lifeline());
+      if (datagram.code != 0) break;
+      if (!datagram.fromKernel || datagram.cut) continue;
+      std::optional<Reply> reply;
+      forEachMessage(buffer(), datagram.size, [&](const nlmsghdr& message) {
+        const bool answer = !datagram.announced && message.nlmsg_seq == ours;
+        if (answer && message.nlmsg_type == NLMSG_ERROR) {
+          reply = Reply{.code = errorOf(message), .object = {}};
+          if (reply->code != 0 && !request.tolerates(reply->code))
+            fail(reply->code, request, extackOf(message));
+        } else if (datagram.announced && seen(message)) {
+          reply = Reply{};
+        }
+      });
+      if (reply) return reply;
+    }
+    // A child that has been stopped must not wake up later and repeat what was done without it.
+    straggler.stop();
+  }
+  // A queue that has overflowed takes no answers until it has been emptied.
+  for (Datagram rest; rest.code == 0 || rest.code == ENOBUFS;)
+    rest = receiveDatagram(fd_.get(), buffer(), Clock::now());
+  return std::nullopt;
+}
+
 void Socket::fail(int code, const Request& request, std::string extack, size_t index) const {
   throw Error(code, commandIn(path_, typeable(request.text())), std::move(extack), index);
 }
 
-uint32_t Socket::transmit(std::vector<char>& bytes, size_t acked, const Request& request) {
+uint32_t Socket::number(std::vector<char>& bytes, size_t acked) {
   const uint32_t first = sequence_ + 1;
   forEachMessage(bytes.data(), bytes.size(), [&](nlmsghdr& message) {
     message.nlmsg_seq = ++sequence_;
     if (message.nlmsg_seq - first == acked) message.nlmsg_flags |= NLM_F_ACK;
   });
+  return first;
+}
+
+uint32_t Socket::transmit(std::vector<char>& bytes, size_t acked, const Request& request) {
+  const uint32_t first = number(bytes, acked);
   if (bytes.size() > kUsualSend) {
     const int size = static_cast<int>(std::min<size_t>(bytes.size() * 2, INT_MAX / 2));
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);  // refused: send tells
@@ -276,18 +343,22 @@ uint32_t Socket::transmit(std::vector<char>& bytes, size_t acked, const Request&
 }
 
 void Socket::receive(uint32_t first, uint32_t last, const Request& request, const Handler& handle) {
-  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferSize);
   const auto deadline = Clock::now() + kAnswerLimit;
   for (bool done = false; !done;) {
-    const Datagram datagram = receiveDatagram(fd_.get(), buffer_.get(), deadline);
+    const Datagram datagram = receiveDatagram(fd_.get(), buffer(), deadline);
     if (datagram.code != 0) fail(datagram.code, request);
-    if (!datagram.fromKernel) continue;
+    if (!datagram.fromKernel || datagram.announced) continue;
     if (datagram.cut) fail(EMSGSIZE, request, "the answer exceeds " + std::to_string(kBufferSize) + " bytes");
-    forEachMessage(buffer_.get(), datagram.size, [&](const nlmsghdr& message) {
+    forEachMessage(buffer(), datagram.size, [&](const nlmsghdr& message) {
       const bool ours = message.nlmsg_seq - first <= last - first;
       if (!done && ours && message.nlmsg_type != NLMSG_NOOP) done = handle(message);
     });
   }
+}
+
+char* Socket::buffer() {
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferSize);
+  return buffer_.get();
 }
 
 }  // namespace fairlead::netns

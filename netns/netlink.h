@@ -23,6 +23,8 @@ struct nlmsghdr;
 
 namespace fairlead::netns {
 
+class Straggler;
+
 // Request is one netlink message to be sent, with the command line that it stands for.
 class Request {
  public:
@@ -71,6 +73,12 @@ class Socket {
   Reply send(Request request);
   // sendAtomic() sends an nft transaction: the requests are framed as one batch; all happen or none does.
   void sendAtomic(std::span<const Request> requests);
+  using Handler = std::function<bool(const nlmsghdr&)>;
+  // sendBy() has a straggler send a request that the kernel would keep us waiting for, and returns when
+  // `seen` recognises what the kernel announces to a multicast group, or when the kernel has answered: with
+  // what it answered, as send() does. nullopt where there is no child, or it was killed, or messages got
+  // lost: then nothing is under way any more, and the caller sends the request itself.
+  std::optional<Reply> sendBy(Straggler& straggler, const Request& request, int group, const Handler& seen);
   // dump() sends a dump request and calls `each` for every object; repeats a dump that a change interrupted,
   // in which case `restart` runs first.
   void dump(const Request& request, const std::function<void(const nlmsghdr&)>& each,
@@ -91,15 +99,16 @@ class Socket {
     int code;
     std::string extack;
   };
-  using Handler = std::function<bool(const nlmsghdr&)>;
   // sendBatch() sends the requests from number `from` on, up to `to`.
   void sendBatch(std::span<const Request> requests, size_t from, size_t to, std::span<Reply> replies,
                  std::optional<Failure>& failure);
-  // transmit() numbers the messages in `bytes`, asks for an acknowledgement of number `acked`, sends them,
-  // and returns the sequence number of the first.
+  // number() numbers the messages in `bytes`, asks for an acknowledgement of number `acked`, and returns the
+  // sequence number of the first. transmit() sends them, too.
+  uint32_t number(std::vector<char>& bytes, size_t acked);
   uint32_t transmit(std::vector<char>& bytes, size_t acked, const Request& request);
   // receive() calls `handle` for every answer to the messages from `first` to `last`, until it returns true.
   void receive(uint32_t first, uint32_t last, const Request& request, const Handler& handle);
+  char* buffer();
   [[noreturn]] void fail(int code, const Request& request, std::string extack = {}, size_t index = 0) const;
 
   Fd fd_;

@@ -81,7 +81,9 @@ class Transaction {
   Transaction& addElement(const std::string& map, const IP& key, const Goto& verdict);
   Transaction& deleteElement(const std::string& map, const IP& key);  // ENOENT when absent
 
-  // commit() sends it. Error names the nft command that failed. Socket must be of Family::Netfilter.
+  // commit() sends it. Error names the nft command that failed. Socket must be of Family::Netfilter. A
+  // refused transaction waits for an RCU grace period, about 16 ms (__nf_tables_abort); so does closing the
+  // socket soon after one that deleted something, which Straggler::keep() spares the caller.
   void commit(Socket& socket) const;
   // text() is the transaction as nft commands, one per line of `nft -f`.
   std::vector<std::string> text() const;
