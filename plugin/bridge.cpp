@@ -292,7 +292,7 @@ class Bridge : public Plugin {
     for (const netns::Link& link : netns::link::list(world.host())) {
       if (link.kind != "veth" || !link.name.starts_with(names::hostVethPrefix(network))) continue;
       if (std::ranges::find(keep, link.name) != keep.end()) continue;
-      world.host().send(netns::link::remove({.name = link.name, .index = link.index}));
+      netns::link::remove(world.host(), {.name = link.name, .index = link.index}, world.straggler());
     }
   }
 

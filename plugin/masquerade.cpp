@@ -113,15 +113,18 @@ class Masquerade : public Step {
     }
   }
 
-  void undo(World&) override {
+  void undo(World& world) override {
     std::optional<Socket> found = openIf([this](Socket& socket) { return present(socket); });
     if (!found) return;
     Socket& socket = *found;
+    world.straggler().keep(socket.fd());
     std::vector<IP> keys;
     for (const Prefix& address : addresses_) {
       if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_)
         keys.push_back(address.ip);
     }
+    // Without the elements the transaction would fail, and a failed one waits for a grace period.
+    if (addresses_.empty()) keys = elementsOf(socket, chain_);
     try {
       removeChain(socket, chain_, keys);
     } catch (const Error& error) {

@@ -16,6 +16,7 @@
 #include "netns/link.h"
 #include "netns/netlink.h"
 #include "netns/netns.h"
+#include "netns/straggler.h"
 #include "plugin/error.h"
 #include "plugin/result.h"
 
@@ -34,6 +35,8 @@ class World {
   const netns::NetNS& containerNS() const { return *container_; }
   netns::Socket& host();
   netns::Socket& container();
+  // straggler() sits out what a removal takes the kernel. Nothing that was given to it is waited for.
+  netns::Straggler& straggler() { return straggler_; }
 
   // find() returns a link of the host, asked for at most once unless `fresh`. nullptr when there is none.
   const netns::Link* find(const std::string& name, bool fresh = false);
@@ -51,6 +54,7 @@ class World {
   netns::Fd share_;
   std::optional<netns::Socket> hostSocket_;
   std::optional<netns::Socket> containerSocket_;
+  netns::Straggler straggler_;
   std::map<std::string, netns::Link> links_;
 };
 

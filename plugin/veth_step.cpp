@@ -24,19 +24,20 @@ class AddVethPair : public Step {
       // The names are this attachment's own: what has them was left by an ADD that was killed, unless the
       // container's interface is there too.
       if (netns::link::find(world.container(), {.name = spec_.ifname})) throw taken();
-      world.host().send(netns::link::remove({.name = spec_.hostName}));
+      netns::link::remove(world.host(), {.name = spec_.hostName}, world.straggler());
       if (!create(world)) throw taken();
     }
   }
 
   void undo(World& world) override {
-    world.host().send(netns::link::remove({.name = spec_.hostName}));
+    netns::link::remove(world.host(), {.name = spec_.hostName}, world.straggler());
     world.forget(spec_.hostName);
     // An attachment that the reference plugin made has a host end of another name: go by the container's end.
     if (!world.hasContainer()) return;
     const auto inner = netns::link::find(world.container(), {.name = spec_.ifname});
     if (inner && ours(world, *inner)) {
-      world.container().send(netns::link::remove({.name = spec_.ifname, .index = inner->index}));
+      netns::link::remove(world.container(), {.name = spec_.ifname, .index = inner->index},
+                          world.straggler());
     }
   }
 
