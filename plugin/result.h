@@ -51,18 +51,19 @@ struct DNS {
   bool empty() const;
 };
 
-// Result is always in the newest form in memory; toJson() and print() convert down to the version that was asked for.
+// Result is always in the newest form in memory; toJson() and print() convert down to the version that was
+// asked for.
 struct Result {
   std::vector<Interface> interfaces;
   std::vector<IPConfig> ips;
   std::vector<RouteConfig> routes;
   DNS dns;
 
-  // fromJson() reads a result of any version and converts it up. `version` is the version to assume when the document
-  // has none. Throws CniError: "unsupported CNI result version ...".
+  // fromJson() reads a result of any version and converts it up. `version` is the version to assume when the
+  // document has none. Throws CniError: "unsupported CNI result version ...".
   static Result fromJson(const Json& value, std::string_view version);
-  // fromPrevResult() applies the rules for a configuration's "prevResult": its version must be of the same family as
-  // the configuration's. Throws CniError "could not parse prevResult: ...".
+  // fromPrevResult() applies the rules for a configuration's "prevResult": its version must be of the same
+  // family as the configuration's. Throws CniError "could not parse prevResult: ...".
   static Result fromPrevResult(const Json& value, std::string_view configVersion);
 
   // toJson() throws CniError "cannot convert: no valid IP addresses" where the old form needs one.

@@ -47,7 +47,7 @@ void runInParallel(int n) {
     });
   }
   group.wait();
-  EXPECT_EQ(turn, 3 * n);
+  EXPECT_EQ(turn.load(), 3 * n);
 }
 
 void RuntimeTest::SetUp() {

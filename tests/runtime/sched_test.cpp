@@ -196,8 +196,8 @@ TEST_F(SchedTest, GoexitUnwindsTheGoroutineAndEndsIt) {
   EXPECT_EQ(steps, std::vector<int>{1});
 }
 
-// With one P, for with more the ends of goroutines spread them over all Ps' free lists, those of earlier tests
-// included.
+// With one P, for with more the ends of goroutines spread them over all Ps' free lists, those of earlier
+// tests included.
 TEST_F(SchedTest, GoroutineRecordsAreReused) {
   const int procs = setMaxProcs(1);
   std::set<const G*> records;

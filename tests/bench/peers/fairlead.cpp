@@ -256,8 +256,8 @@ void seed(bool lock) {
     const G* self = getm()->curg;
     uint64_t yielded = 0;
     for (uint32_t i = 0; i < sched.nprocs; ++i) yielded += sched.p(i)->preempted;
-    std::printf("%.1f\n# consumer parked %u times, %llu preemptions, %d turns of spinners\n", took, self->parks,
-                static_cast<unsigned long long>(yielded), meanwhile);
+    std::printf("%.1f\n# consumer parked %u times, %llu preemptions, %d turns of spinners\n", took,
+                self->parks, static_cast<unsigned long long>(yielded), meanwhile);
     exitProcess(0);
   });
   Chan<int>(nullptr).receive();
