@@ -28,6 +28,12 @@ class Error : public std::runtime_error {
   size_t index_;
 };
 
+// NoAnswer is a request that was sent, and whose answer was not had: the kernel may have carried it out.
+class NoAnswer : public Error {
+ public:
+  using Error::Error;
+};
+
 // errnoText() is the lower-case text that Go prints for an errno ("no such file or directory").
 std::string errnoText(int code);
 

@@ -346,7 +346,7 @@ void Socket::receive(uint32_t first, uint32_t last, const Request& request, cons
   const auto deadline = Clock::now() + kAnswerLimit;
   for (bool done = false; !done;) {
     const Datagram datagram = receiveDatagram(fd_.get(), buffer(), deadline);
-    if (datagram.code != 0) fail(datagram.code, request);
+    if (datagram.code != 0) throw NoAnswer(datagram.code, commandIn(path_, typeable(request.text())));
     if (!datagram.fromKernel || datagram.announced) continue;
     if (datagram.cut) fail(EMSGSIZE, request, "the answer exceeds " + std::to_string(kBufferSize) + " bytes");
     forEachMessage(buffer(), datagram.size, [&](const nlmsghdr& message) {

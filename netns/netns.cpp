@@ -33,9 +33,10 @@ std::string extackOf(NetNSError::Kind kind, uint32_t fsMagic) {
   return "not a network namespace, file system magic " + hex(fsMagic);
 }
 
-uint32_t magicOf(int fd) {
+uint32_t magicOf(int fd, const std::string& path) {
   struct statfs info {};
-  return ::fstatfs(fd, &info) == 0 ? static_cast<uint32_t>(info.f_type) : 0;
+  if (::fstatfs(fd, &info) != 0) throw NetNSError(NetNSError::Kind::Other, errno, "statfs " + path);
+  return static_cast<uint32_t>(info.f_type);
 }
 
 NetNSError openError(const std::string& path, int code) {
@@ -92,9 +93,10 @@ NetNS NetNS::open(const std::string& path) {
   // A pipe must not make us wait, nor a terminal become ours.
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) throw openError(path, errno);
-  const uint32_t magic = magicOf(fd.get());
-  if (magic != NSFS_MAGIC || ::ioctl(fd.get(), NS_GET_NSTYPE) != CLONE_NEWNET)
-    throw NetNSError(NetNSError::Kind::NotNamespace, EINVAL, "open " + path, magic);
+  const uint32_t magic = magicOf(fd.get(), path);
+  const int type = magic == NSFS_MAGIC ? ::ioctl(fd.get(), NS_GET_NSTYPE) : 0;
+  if (type < 0) throw NetNSError(NetNSError::Kind::Other, errno, "ask for the type of " + path);
+  if (type != CLONE_NEWNET) throw NetNSError(NetNSError::Kind::NotNamespace, EINVAL, "open " + path, magic);
   return {std::move(fd), path};
 }
 

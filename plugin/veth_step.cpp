@@ -108,7 +108,8 @@ class AddVethPair : public Step {
       replies = world.host().send(requests);
     } catch (const Error& error) {
       // A link of that name that was there before is dealt with by the next attempt.
-      if (error.index() != 0) world.host().send(netns::link::remove({.name = spec_.hostName}));
+      const bool made = error.index() != 0 || dynamic_cast<const netns::NoAnswer*>(&error) != nullptr;
+      if (made) world.host().send(netns::link::remove({.name = spec_.hostName}));
       throw failure("failed to make veth pair", error);
     }
     if (replies.front().code == EEXIST) return false;
