@@ -75,17 +75,35 @@ Delegate Delegate::find(std::string_view type, std::string_view cniPath) {
 }
 
 std::string Delegate::execute(const Call& call) const {
+  const std::string from = "from plugin " + quoted(type_) + " at " + path_;
   try {
     return execPlugin(path_, call.env, call.input);
+  } catch (const DelegateLost& lost) {
+    throw DelegateLost(lost.code(), lost.msg(), lost.details().empty() ? from : lost.details());
   } catch (const CniError& error) {
     if (!error.details().empty()) throw;
-    throw CniError(error.code(), error.msg(), "from plugin " + quoted(type_) + " at " + path_);
+    throw CniError(error.code(), error.msg(), from);
+  }
+}
+
+// addExecuted() takes back what a plugin may have done that did not answer. One that answers with an error
+// has seen to it itself; what it calls taken may be in use.
+Result Delegate::addExecuted(const Call& call) const {
+  try {
+    return parseResult(execute(call), call.version);
+  } catch (const DelegateLost& lost) {
+    try {
+      del(call);
+    } catch (const std::exception& error) {
+      throw CniError(lost.code(), lost.msg(), std::string("undoing it failed, too: ") + error.what());
+    }
+    throw;
   }
 }
 
 Result Delegate::add(const Call& call) const {
   const Call own = withVerb(call, "ADD");
-  if (builtin_ == nullptr) return parseResult(execute(own), own.version);
+  if (builtin_ == nullptr) return addExecuted(own);
   Result result = dispatch(*builtin_, own).value();
   builtin_->delivered(own);
   return result;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "plugin/call.h"
+#include "plugin/error.h"
 #include "plugin/plugin.h"
 #include "plugin/result.h"
 
@@ -37,17 +38,25 @@ class Delegate {
   Delegate(std::string type, std::string path, const Plugin* builtin);
   void run(const Call& call, const char* verb) const;
   std::string execute(const Call& call) const;
+  Result addExecuted(const Call& call) const;
 
   std::string type_;
   std::string path_;
   const Plugin* builtin_;
 };
 
+// DelegateLost is a plugin that was started and did not answer: what it has done is unknown.
+class DelegateLost : public CniError {
+ public:
+  using CniError::CniError;
+};
+
 // execPlugin() runs the plugin at `path` with `env` merged over the process's environment and `input` on its
 // standard input, and returns its standard output. Output is bounded (16 MiB), and so is the time
 // (`FAIRLEAD_EXEC_TIMEOUT` seconds, 120 by default): then the child's process group is killed. Throws
 // CniError by the reference's table
-// ("netplugin failed with no error message: exit status N", ...).
+// ("netplugin failed with no error message: exit status N", ...), DelegateLost when the plugin was started
+// but its end was not heard of.
 std::string execPlugin(const std::string& path, const Environment& env, std::string_view input);
 
 }  // namespace fairlead::plugin

@@ -28,13 +28,12 @@ constexpr size_t kMaxOutput = size_t{16} << 20;  // of each stream
 constexpr size_t kMaxShown = size_t{64} << 10;   // of what a failed child printed, in an error text
 constexpr int kSpawnAttempts = 6;                // while the file is "busy": somebody is just installing it
 
-CniError failed(const std::string& path, const std::string& why) {
-  return CniError::internal("plugin " + path + " " + why);
+DelegateLost lost(const std::string& path, const std::string& why) {
+  return {Code::Internal, "plugin " + path + " " + why};
 }
 
-CniError notRun(const std::string& path, const runtime::ExecError& error) {
-  return failed(
-      path, std::string("could not be run: ") + error.call() + ": " + netns::errnoText(error.code().value()));
+std::string notRun(const runtime::ExecError& error) {
+  return std::string("could not be run: ") + error.call() + ": " + netns::errnoText(error.code().value());
 }
 
 std::chrono::seconds timeout() {
@@ -104,7 +103,7 @@ std::unique_ptr<runtime::Process> start(const runtime::Command& command) {
       return std::make_unique<runtime::Process>(command);
     } catch (const runtime::ExecError& error) {
       const int code = error.code().value();
-      if (error.call() != std::string_view("fork/exec")) throw notRun(command.path, error);
+      if (error.call() != std::string_view("fork/exec")) throw lost(command.path, notRun(error));
       if (code != ETXTBSY || attempt == kSpawnAttempts)
         throw pluginError("fork/exec " + command.path + ": " + netns::errnoText(code), "", "");
     }
@@ -119,16 +118,16 @@ runtime::ProcessState finish(runtime::Process& process, const runtime::Command& 
     case runtime::ProcessState::End::Exited:
       return state;
     case runtime::ProcessState::End::TimedOut:
-      throw failed(command.path, "did not finish within " +
-                                     std::to_string(command.timeout / std::chrono::seconds(1)) +
-                                     " seconds and was killed");
+      throw lost(command.path, "did not finish within " +
+                                   std::to_string(command.timeout / std::chrono::seconds(1)) +
+                                   " seconds and was killed");
     case runtime::ProcessState::End::PrintedTooMuch:
-      throw failed(command.path,
-                   "printed more than " + std::to_string(kMaxOutput >> 20) + " MiB and was killed");
+      throw lost(command.path,
+                 "printed more than " + std::to_string(kMaxOutput >> 20) + " MiB and was killed");
   }
   return state;
 } catch (const runtime::ExecError& error) {
-  throw notRun(command.path, error);
+  throw lost(command.path, notRun(error));
 }
 
 }  // namespace
@@ -146,6 +145,10 @@ std::string execPlugin(const std::string& path, const Environment& env, std::str
                                  .timeout = timeout(),
                                  .fromCallersThread = true};
   runtime::ProcessState state = finish(*start(command), command);
+  if (WIFSIGNALED(state.status)) {
+    const CniError error = pluginError(statusText(state.status), state.out, state.err);
+    throw DelegateLost(error.code(), error.msg(), error.details());
+  }
   if (state.status != 0) throw pluginError(statusText(state.status), state.out, state.err);
   writeAll(STDERR_FILENO, state.err);
   return std::move(state.out);

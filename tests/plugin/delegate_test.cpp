@@ -71,6 +71,20 @@ TEST_F(DelegateTest, TheFirstRegularFileAlongThePathIsTaken) {
   EXPECT_EQ(Delegate::find("link", dir / "a").path(), dir / "a/link");
 }
 
+TEST_F(DelegateTest, OfAPluginThatDiesTheAddIsTakenBack) {
+  const std::string calls = "echo $CNI_COMMAND >>" + (dir / "calls");
+  const std::string text = addFailure(calls + "; [ $CNI_COMMAND = DEL ] || kill -9 $$");
+  EXPECT_TRUE(text.starts_with("0 netplugin failed with no error message: signal: killed")) << text;
+  EXPECT_EQ(dir.read("calls"), "ADD\nDEL\n");
+}
+
+TEST_F(DelegateTest, APluginThatAnswersWithAnErrorHasTidiedUp) {
+  const std::string calls = "echo $CNI_COMMAND >>" + (dir / "calls");
+  const std::string text = addFailure(calls + "; exit 1");
+  EXPECT_TRUE(text.starts_with("0 netplugin failed with no error message: exit status 1")) << text;
+  EXPECT_EQ(dir.read("calls"), "ADD\n");
+}
+
 TEST_F(DelegateTest, TheWorkingDirectoryIsNoPlaceForPlugins) {
   const fs::path before = fs::current_path();
   foreign("other", "echo {}");
