@@ -71,6 +71,14 @@ Fd openDirectory(const std::string& path) {
 
 bool isAbsence(int error) { return error == ENOENT || error == ENOTDIR; }
 
+// Of a file that cannot be read for good nobody knows whose it is: it reserves its address, and hinders no
+// one. Other errors pass, and what was not read because of them may be the very reservation that is looked
+// for.
+bool isLasting(int error) { return error == EIO || error == EACCES || error == EPERM; }
+
+// The key of an entry whose content is not known.
+constexpr uint64_t kUnknown = 0;
+
 void writeAll(const Fd& file, std::string_view text, const std::string& path) {
   const ssize_t wrote = ::pwrite(file.get(), text.data(), text.size(), 0);
   if (wrote < 0) throw Error(errno, "write " + path);
@@ -162,21 +170,31 @@ void IPStore::scan() {
     if (!ip) continue;
     // Opening a device could do things; whatever has an address's name reserves it all the same.
     const bool worthReading = file->d_type == DT_REG || file->d_type == DT_UNKNOWN;
-    const auto content = worthReading ? read(file->d_name) : std::nullopt;
-    entries_.emplace_back(content ? IPIndex::keyOf(trimmed(*content)) : 0, *ip);
+    const auto content = worthReading ? readIfReadable(file->d_name) : std::nullopt;
+    entries_.emplace_back(content ? IPIndex::keyOf(trimmed(*content)) : kUnknown, *ip);
   }
 }
 
 std::optional<std::string> IPStore::read(const std::string& name) const {
   const Fd file(::openat(directory_.get(), name.c_str(), kReadFlags));
+  if (!file && (isAbsence(errno) || errno == ELOOP || errno == ENXIO)) return std::nullopt;
   struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0) return std::nullopt;
+  if (!file || ::fstat(file.get(), &status) != 0) throw Error(errno, "open " + pathOf(name));
   if (!S_ISREG(status.st_mode) || status.st_size > kMaxContent) return std::nullopt;
   std::string content(static_cast<size_t>(status.st_size), '\0');
   const ssize_t got = ::pread(file.get(), content.data(), content.size(), 0);
-  if (got < 0) return std::nullopt;
+  if (got < 0) throw Error(errno, "read " + pathOf(name));
   content.resize(static_cast<size_t>(got));
   return content;
+}
+
+std::optional<std::string> IPStore::readIfReadable(const std::string& name) const {
+  try {
+    return read(name);
+  } catch (const Error& error) {
+    if (!isLasting(error.code())) throw;
+    return std::nullopt;
+  }
 }
 
 IPStore::Owned IPStore::find(const IPOwner& owner) const {
@@ -185,9 +203,10 @@ IPStore::Owned IPStore::find(const IPOwner& owner) const {
   const uint64_t legacyKey = IPIndex::keyOf(owner.containerId);
   Owned owned;
   for (const IPIndex::Entry& entry : entries_) {
-    if (entry.key() != exactKey && entry.key() != legacyKey) continue;
+    const bool unknown = entry.key() == kUnknown;
+    if (!unknown && entry.key() != exactKey && entry.key() != legacyKey) continue;
     const IP ip = entry.ip();
-    const auto content = read(ip.str());
+    const auto content = unknown ? readIfReadable(ip.str()) : read(ip.str());
     if (!content) continue;
     if (trimmed(*content) == exact) {
       owned.exact.push_back(ip);
@@ -222,7 +241,7 @@ std::vector<IP> IPStore::abandoned() const {
 }
 
 std::optional<IP> IPStore::lastReserved(size_t set) const {
-  const auto text = read("last_reserved_ip." + std::to_string(set));
+  const auto text = readIfReadable("last_reserved_ip." + std::to_string(set));
   return text ? IP::parse(*text) : std::nullopt;
 }
 
@@ -310,7 +329,7 @@ void IPStore::release(const IP& ip) {
 size_t IPStore::releaseUnless(const std::function<bool(const IPOwner&)>& keep) {
   std::vector<IP> unwanted;
   for (const IPIndex::Entry& entry : entries_) {
-    const auto content = read(entry.ip().str());
+    const auto content = readIfReadable(entry.ip().str());
     const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
     if (owner && !keep(*owner)) unwanted.push_back(entry.ip());
   }

@@ -88,7 +88,10 @@ class IPStore {
   static std::optional<IPStore> openLocked(const std::string& path);
   std::string pathOf(std::string_view name) const { return path_ + "/" + std::string(name); }
   void scan();
+  // read() returns nothing for what is not there, or is no file of a plausible size.
   std::optional<std::string> read(const std::string& name) const;
+  // readIfReadable() nor for what cannot be read for good.
+  std::optional<std::string> readIfReadable(const std::string& name) const;
   bool place(const std::string& name, std::string_view content);
   bool placeVisibly(const std::string& name, std::string_view content);
   void remember(size_t set, const std::string& ip);

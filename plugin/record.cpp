@@ -275,14 +275,19 @@ std::optional<Record> RecordStore::find(const Attachment& attachment) const {
 }
 
 bool RecordStore::remove(const Attachment& attachment) const {
-  const Fd directory = openDirectory(directory_ + "/" + attachment.network);
+  const std::string path = directory_ + "/" + attachment.network;
+  const Fd directory = openDirectory(path);
+  if (!directory && errno != ENOENT && errno != ENOTDIR) throw Error(errno, "open " + path);
   if (!directory) return false;
   bool removed = false;
   for (const std::string_view ending : {kComplete, kAdding}) {
-    removed |= ::unlinkat(directory.get(), (stemOf(attachment) + std::string(ending)).c_str(), 0) == 0;
+    const std::string name = stemOf(attachment) + std::string(ending);
+    const bool gone = ::unlinkat(directory.get(), name.c_str(), 0) == 0;
+    if (!gone && errno != ENOENT) throw Error(errno, "remove " + path + "/" + name);
+    removed |= gone;
   }
   // The last one takes the directory along; it stays when another attachment is in it.
-  if (removed) ::rmdir((directory_ + "/" + attachment.network).c_str());
+  if (removed) ::rmdir(path.c_str());
   return removed;
 }
 

@@ -272,7 +272,10 @@ struct Process::Child {
 
   // reaped() takes the status of the child if it has exited.
   bool reaped(int& status) {
-    const pid_t result = ::waitpid(pid, &status, WNOHANG);
+    pid_t result = 0;
+    do {
+      result = ::waitpid(pid, &status, WNOHANG);
+    } while (result < 0 && errno == EINTR);
     if (result == 0) return false;
     lost = result < 0;
     pid = 0;
