@@ -283,7 +283,7 @@ bool RecordStore::remove(const Attachment& attachment) const {
   for (const std::string_view ending : {kComplete, kAdding}) {
     const std::string name = stemOf(attachment) + std::string(ending);
     const bool gone = ::unlinkat(directory.get(), name.c_str(), 0) == 0;
-    if (!gone && errno != ENOENT) throw Error(errno, "remove " + path + "/" + name);
+    if (!gone && errno != ENOENT) throw Error(errno, ("remove " + path).append("/").append(name));
     removed |= gone;
   }
   // The last one takes the directory along; it stays when another attachment is in it.
@@ -301,7 +301,7 @@ std::vector<Record> RecordStore::list(std::string_view network, std::vector<std:
       if (record && record->attachment.network == name) {
         records.push_back(std::move(*record));
       } else if (strange != nullptr) {
-        strange->push_back(path + "/" + file);
+        strange->push_back(std::string(path).append("/").append(file));
       }
     }
   }
