@@ -26,6 +26,8 @@ struct Epoll {
   int breakFd = -1;
   std::atomic<bool> breaking{false};  // breakFd is readable, or about to be
   std::atomic<bool> coarse{false};    // the kernel has no epoll_pwait2 (Linux 5.11)
+  std::atomic<uint32_t> opened{0};  // what was written before a descriptor was added is seen with its events:
+                                    // the kernel sees to it, but the language does not know
   Lock lock;
 };
 
@@ -94,6 +96,7 @@ bool netpollInited() { return poller.fd.load(std::memory_order_acquire) >= 0; }
 
 int netpollOpen(int fd, PollDesc* desc, uint16_t tag) {
   if (!netpollInited()) init();
+  poller.opened.fetch_add(1, std::memory_order_release);
   return add(poller.fd.load(std::memory_order_acquire), fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
              std::bit_cast<uint64_t>(desc) | uint64_t{tag} << kTagShift);
 }
@@ -108,6 +111,7 @@ void netpoll(int64_t delay, GQueue& ready) {
   std::array<epoll_event, kBatch> events;
   const int n = collect(poller.fd.load(std::memory_order_acquire), events.data(), delay);
   if (n < 0 && errno != EINTR) fatal("runtime: netpoll failed");
+  (void)poller.opened.load(std::memory_order_acquire);
   for (int i = 0; i < n; ++i) {
     const uint64_t data = events[static_cast<size_t>(i)].data.u64;
     const uint32_t what = events[static_cast<size_t>(i)].events;
