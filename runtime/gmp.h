@@ -72,7 +72,8 @@ struct M {
   const char* g0Low = nullptr;                      // lowest address of the thread's own stack; nullptr: m0
   TraceChunk* traceChunk = nullptr;                 // trace.cpp's: where the next event goes
   std::atomic<uint32_t> haltedIn{0};                // halt.cpp's: the round in which the thread halted last,
-  std::atomic<const Backtrace*> haltedAt{nullptr};  // and what it was doing, while that round lasts
+  std::atomic<const Backtrace*> haltedAt{nullptr};  // what it was doing, while that round lasts,
+  std::atomic<uintptr_t> haltedOn{0};               // and its stack pointer
 };
 
 enum class PStatus : uint8_t {

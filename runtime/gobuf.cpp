@@ -86,7 +86,8 @@ ThreadState adoptThread([[maybe_unused]] Gobuf& c) {
 #endif
 }
 
-__attribute__((no_sanitize("thread"))) ParkedFrame parkedFrame(const Gobuf& c) {
+// A stack that is not the caller's; if its goroutine cannot be halted, one that is in use.
+__attribute__((no_sanitize("address", "thread"))) ParkedFrame parkedFrame(const Gobuf& c) {
   const auto* words = static_cast<const uintptr_t*>(c.sp);
   return {.pc = words[kContinueWord], .fp = words[kFrameWord]};
 }

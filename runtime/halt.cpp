@@ -31,6 +31,7 @@ void onHalt(int, siginfo_t*, void* context) {
   Backtrace trace;
   callersBacktrace(trace, programCounter(context));
   m->haltedAt.store(&trace, std::memory_order_relaxed);
+  m->haltedOn.store(stackPointer(context), std::memory_order_relaxed);
   m->haltedIn.store(round, std::memory_order_release);
   halting.halted.fetch_add(1, std::memory_order_release);
   futexWake(halting.halted);
@@ -80,6 +81,11 @@ const Backtrace* Halt::of(const M& m) {
   const uint32_t round = halting.round.load(std::memory_order_relaxed);
   if (round % 2 == 0 || m.haltedIn.load(std::memory_order_acquire) != round) return nullptr;
   return m.haltedAt.load(std::memory_order_relaxed);
+}
+
+bool Halt::on(const M& m, const void* low, const void* high) {
+  const uintptr_t sp = m.haltedOn.load(std::memory_order_relaxed);
+  return of(m) != nullptr && sp >= reinterpret_cast<uintptr_t>(low) && sp < reinterpret_cast<uintptr_t>(high);
 }
 
 }  // namespace fairlead::runtime

@@ -23,6 +23,9 @@ class Halt {
 
   // of() is what m's thread was doing; nullptr: it has not halted.
   [[nodiscard]] static const Backtrace* of(const M& m);
+
+  // on() says that m's thread has halted on the stack from low to high.
+  [[nodiscard]] static bool on(const M& m, const void* low, const void* high);
 };
 
 }  // namespace fairlead::runtime

@@ -134,7 +134,8 @@ TEST_F(FairnessTest, PairsThatHogAndPairsThatDoNotShareTheTime) {
 }
 
 // Each makes its successor and then uses up its slice. Whoever has only its end to come must get to it while
-// ever new ones come from the local queue, or they would pile up.
+// ever new ones come from the local queue, or they would pile up. A slice that ends on top of those, on a
+// machine that is busy with something else, may leave one more behind.
 TEST_F(FairnessTest, WhoseSliceEndedComesBackWhileNewOnesAreBorn) {
   const int procs = setMaxProcs(1);
   struct Chain {
@@ -149,10 +150,13 @@ TEST_F(FairnessTest, WhoseSliceEndedComesBackWhileNewOnesAreBorn) {
       --unended;
     }
   } chain;
-  chain.group.go([&chain] { chain.link(200); });
+  constexpr int kLinks = 200;
+  const P* p = getm()->p;
+  const uint64_t before = p->preempted;
+  chain.group.go([&chain] { chain.link(kLinks); });
   chain.group.wait();
   EXPECT_EQ(chain.unended, 0);
-  EXPECT_LE(chain.most, 4);
+  EXPECT_LE(chain.most, 4 + static_cast<int>(p->preempted - before) - kLinks);
   setMaxProcs(procs);
 }
 
