@@ -214,7 +214,7 @@ class Bridge : public Plugin {
       // A result that cannot be read tells no addresses; everything is found without.
     }
     const RecordStore store;
-    const bool foreign = !store.find(wiring.attachment);  // the reference's, or its record was lost
+    const bool foreign = !isRecorded(store, wiring.attachment);  // the reference's, or its record was lost
     if (foreign && wiring.conf.ipMasq) collect(errors, [&] { forgetForeignMasquerade(wiring.attachment); });
     World world(ns ? &*ns : nullptr);
     for (std::string& error : planOf(wiring, true).undo(world)) errors.push_back(std::move(error));
@@ -242,7 +242,9 @@ class Bridge : public Plugin {
     const std::vector<Attachment> valid = call.validAttachments();
     const RecordStore store;
     std::vector<std::string> errors;
-    for (const Record& record : store.list(call.name)) {
+    std::vector<Record> records;
+    collect(errors, [&] { records = store.list(call.name); });
+    for (const Record& record : records) {
       if (record.type != type() || std::ranges::find(valid, record.attachment) != valid.end()) continue;
       if (record.state == Record::State::Adding) continue;
       collect(errors, [&] { del(record.call()); });
@@ -280,6 +282,16 @@ class Bridge : public Plugin {
       f();
     } catch (const std::exception& error) {
       errors.emplace_back(error.what());
+    }
+  }
+
+  // isRecorded() is false, too, when that cannot be told: who then looks for foreign rules has lost time, and
+  // no more.
+  static bool isRecorded(const RecordStore& store, const Attachment& attachment) {
+    try {
+      return store.find(attachment).has_value();
+    } catch (const netns::Error&) {
+      return false;
     }
   }
 

@@ -36,6 +36,21 @@ Fd openDirectory(const std::string& path) {
   return Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
+// holdsNoRecord() tells the errors that say what is at a path, and that it is none of ours: nothing any more
+// (ENOENT), a file where a directory would be (ENOTDIR), a symbolic link (ELOOP), a socket or a device
+// without a driver (ENXIO, ENODEV). Any other says nothing: a record may be there, and could not be looked
+// at.
+bool holdsNoRecord(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO || error == ENODEV;
+}
+
+// openIfAny() is empty when there is no directory at `path`.
+Fd openIfAny(const std::string& path) {
+  Fd directory = openDirectory(path);
+  if (!directory && !holdsNoRecord(errno)) throw Error(errno, "open " + path);
+  return directory;
+}
+
 // makeDirectory() opens DIR/NETWORK, making both on the first ADD after a boot.
 Fd makeDirectory(const std::string& base, const std::string& path) {
   for (int attempt = 0;; ++attempt) {
@@ -70,36 +85,43 @@ Fd place(const Fd& directory, const std::string& name, std::string_view text) {
   return {};
 }
 
-std::optional<std::string> readBounded(int fd) {
+// readBounded() is nullopt for what no plugin has written: no file, or one that is too long or cut short.
+std::optional<std::string> readBounded(int fd, const std::string& path) {
   struct stat status {};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
-      static_cast<size_t>(status.st_size) > kMaxRecord) {
-    return std::nullopt;
-  }
+  if (::fstat(fd, &status) != 0) throw Error(errno, "stat " + path);
+  if (!S_ISREG(status.st_mode) || static_cast<size_t>(status.st_size) > kMaxRecord) return std::nullopt;
   std::string text(static_cast<size_t>(status.st_size), '\0');
   size_t have = 0;
   while (have < text.size()) {
     const ssize_t got = ::read(fd, text.data() + have, text.size() - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return std::nullopt;
+    if (got < 0) throw Error(errno, "read " + path);
+    if (got == 0) return std::nullopt;
     have += static_cast<size_t>(got);
   }
   return text;
 }
 
-// load() reads one record file; nullopt when it is gone or no record.
-std::optional<Record> load(int directory, const std::string& name) {
-  const Fd file(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file) return std::nullopt;
-  const std::optional<std::string> text = readBounded(file.get());
+bool isLocked(int fd, const std::string& path) {
+  if (::flock(fd, LOCK_SH | LOCK_NB) == 0) return false;
+  if (errno != EWOULDBLOCK) throw Error(errno, "flock " + path);
+  return true;
+}
+
+// load() reads the record file `name` in the directory `path`; nullopt when it is gone or no record.
+std::optional<Record> load(const Fd& directory, const std::string& path, const std::string& name) {
+  const std::string whole = std::string(path).append("/").append(name);
+  const Fd file(::openat(directory.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file && holdsNoRecord(errno)) return std::nullopt;
+  if (!file) throw Error(errno, "open " + whole);
+  const std::optional<std::string> text = readBounded(file.get(), whole);
   if (!text) return std::nullopt;
   try {
     Record record = Record::fromJson(parseJson(*text));
     if (name.ends_with(kComplete)) {
       record.state = Record::State::Complete;
     } else {
-      const bool held = ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
-      record.state = held ? Record::State::Adding : Record::State::Interrupted;
+      record.state = isLocked(file.get(), whole) ? Record::State::Adding : Record::State::Interrupted;
     }
     return record;
   } catch (const JsonError&) {
@@ -107,17 +129,25 @@ std::optional<Record> load(int directory, const std::string& name) {
   }
 }
 
-std::vector<std::string> entries(const std::string& path) {
-  std::vector<std::string> result;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
-  if (!directory) return result;
-  // Only this thread uses this stream.
-  while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe)
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") result.push_back(name);
+// entries() are the names in an open directory.
+std::vector<std::string> entries(const Fd& directory, const std::string& path) {
+  // A stream needs a descriptor of its own, with a position of its own.
+  Fd own(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!own && errno == ENOENT) return {};  // removed meanwhile: it was empty
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(own ? ::fdopendir(own.get()) : nullptr, ::closedir);
+  if (!stream) throw Error(errno, "open " + path);
+  own.release();
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+    if (entry == nullptr && errno != 0) throw Error(errno, "read " + path);
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
   }
-  std::ranges::sort(result);
-  return result;
+  std::ranges::sort(names);
+  return names;
 }
 
 // The lock of the ADD that this process has done and whose result is on its way. Main's goroutine only.
@@ -266,18 +296,18 @@ std::optional<RecordStore::Pending> RecordStore::begin(const Record& record) con
 }
 
 std::optional<Record> RecordStore::find(const Attachment& attachment) const {
-  const Fd directory = openDirectory(directory_ + "/" + attachment.network);
+  const std::string path = directory_ + "/" + attachment.network;
+  const Fd directory = openIfAny(path);
   if (!directory) return std::nullopt;
   for (const std::string_view ending : {kComplete, kAdding}) {
-    if (auto record = load(directory.get(), stemOf(attachment) + std::string(ending))) return record;
+    if (auto record = load(directory, path, stemOf(attachment) + std::string(ending))) return record;
   }
   return std::nullopt;
 }
 
 bool RecordStore::remove(const Attachment& attachment) const {
   const std::string path = directory_ + "/" + attachment.network;
-  const Fd directory = openDirectory(path);
-  if (!directory && errno != ENOENT && errno != ENOTDIR) throw Error(errno, "open " + path);
+  const Fd directory = openIfAny(path);
   if (!directory) return false;
   bool removed = false;
   for (const std::string_view ending : {kComplete, kAdding}) {
@@ -291,13 +321,19 @@ bool RecordStore::remove(const Attachment& attachment) const {
   return removed;
 }
 
+std::vector<std::string> RecordStore::networks() const {
+  const Fd directory = openIfAny(directory_);
+  return directory ? entries(directory, directory_) : std::vector<std::string>{};
+}
+
 std::vector<Record> RecordStore::list(std::string_view network, std::vector<std::string>* strange) const {
   std::vector<Record> records;
-  for (const std::string& name : network.empty() ? entries(directory_) : std::vector{std::string(network)}) {
+  for (const std::string& name : network.empty() ? networks() : std::vector{std::string(network)}) {
     const std::string path = directory_ + "/" + name;
-    const Fd directory = openDirectory(path);
-    for (const std::string& file : entries(path)) {
-      std::optional<Record> record = load(directory.get(), file);
+    const Fd directory = openIfAny(path);
+    if (!directory) continue;
+    for (const std::string& file : entries(directory, path)) {
+      std::optional<Record> record = load(directory, path, file);
       if (record && record->attachment.network == name) {
         records.push_back(std::move(*record));
       } else if (strange != nullptr) {

@@ -81,7 +81,8 @@ class RecordStore {
   std::optional<Pending> begin(const Record& record) const;
   // complete() turns the kept record of an ADD into that of an attachment. Throws netns::Error.
   void complete(const Attachment& attachment) const;
-  // find() and remove() are O(1). remove() returns false when there was none.
+  // find() and remove() are O(1). remove() returns false when there was none. They and list() throw
+  // netns::Error when they could not look: what is not readable now may be a record.
   std::optional<Record> find(const Attachment& attachment) const;
   bool remove(const Attachment& attachment) const;
   // list() reads all records of a network, or of all networks when it is empty. Files that are no records are
@@ -97,6 +98,8 @@ class RecordStore {
   const std::string& directory() const { return directory_; }
 
  private:
+  std::vector<std::string> networks() const;
+
   std::string directory_;
 };
 

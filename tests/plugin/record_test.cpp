@@ -1,6 +1,7 @@
 #include "plugin/record.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,22 @@ namespace fairlead::plugin {
 namespace {
 
 namespace fs = std::filesystem;
+
+// NoDescriptors has every open(2) of this process fail with EMFILE.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 class RecordStoreTest : public testing::Test {
  protected:
@@ -124,6 +141,34 @@ TEST_F(RecordStoreTest, StrangeFilesArePassedOverAndNamed) {
   std::vector<std::string> strange;
   EXPECT_EQ(store_.list({}, &strange).size(), 1U);
   EXPECT_EQ(strange.size(), 4U);
+}
+
+TEST_F(RecordStoreTest, WhatIsNoNetworkIsPassedOver) {
+  addRecord(record());
+  std::ofstream(fs::path(store_.directory()) / "file") << "x";
+  fs::create_directory_symlink("/nonexistent", fs::path(store_.directory()) / "link");
+  EXPECT_EQ(store_.list().size(), 1U);
+  EXPECT_FALSE(store_.find({.network = "file", .containerId = "c1", .ifname = "eth0"}));
+  EXPECT_TRUE(RecordStore(store_.directory() + "/none").list().empty());
+}
+
+TEST_F(RecordStoreTest, WhatCannotBeLookedAtIsAnError) {
+  const Attachment attachment = record().attachment;
+  addRecord(record());
+  const auto failsToLook = [&](const auto& look) {
+    const NoDescriptors none;
+    try {
+      look();
+    } catch (const netns::Error& error) {
+      return error.code() == EMFILE && error.attempted().starts_with("open " + store_.directory());
+    }
+    return false;
+  };
+  EXPECT_TRUE(failsToLook([&] { static_cast<void>(store_.list()); }));
+  EXPECT_TRUE(failsToLook([&] { static_cast<void>(store_.list("net")); }));
+  EXPECT_TRUE(failsToLook([&] { static_cast<void>(store_.find(attachment)); }));
+  EXPECT_TRUE(failsToLook([&] { static_cast<void>(store_.remove(attachment)); }));
+  EXPECT_EQ(store_.list().size(), 1U);
 }
 
 TEST_F(RecordStoreTest, ARecordOfAnotherBootIsNotAlive) {
