@@ -86,53 +86,16 @@ class Masquerade : public Step {
   std::string_view what() const override { return "masquerade"; }
 
   void apply(World&) override {
-    constexpr int kAttempts = 4;
     try {
-      Socket socket = openNft();
-      bool skeleton = false;
-      for (int attempt = 1;; ++attempt) {
-        try {
-          build(skeleton).commit(socket);
-          return;
-        } catch (const Error& error) {
-          if (attempt == kAttempts) throw;
-          // ENOENT: the first attachment of this boot. EEXIST: somebody else was faster with the table, or a
-          // chain or an element of an attachment that is gone has our name or address.
-          if (error.code() == ENOENT) {
-            skeleton = true;
-          } else if (error.code() == EEXIST || error.code() == EBUSY) {
-            if (!skeleton) evict(socket);
-            skeleton = false;
-          } else {
-            throw;
-          }
-        }
-      }
+      set();
+    } catch (const netns::NoAnswer& error) {
+      throw takenBack(error);
     } catch (const Error& error) {
-      throw failure("failed to set up masquerading", error);
+      throw failed(error);
     }
   }
 
-  void undo(World& world) override {
-    std::optional<Socket> found = openIf([this](Socket& socket) { return present(socket); });
-    if (!found) return;
-    Socket& socket = *found;
-    world.straggler().keep(socket.fd());
-    std::vector<IP> keys;
-    for (const Prefix& address : addresses_) {
-      if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_)
-        keys.push_back(address.ip);
-    }
-    // Without the elements the transaction would fail, and a failed one waits for a grace period.
-    if (addresses_.empty()) keys = elementsOf(socket, chain_);
-    try {
-      removeChain(socket, chain_, keys);
-    } catch (const Error& error) {
-      // EBUSY: an element that we did not know of still leads there. ENOENT: another DEL is at it.
-      if (error.code() != EBUSY && error.code() != ENOENT) throw;
-      if (present(socket)) removeChain(socket, chain_, elementsOf(socket, chain_));
-    }
-  }
+  void undo(World& world) override { remove(&world.straggler()); }
 
   void verify(World&, std::vector<Drift>& drift) const override {
     Socket socket = openNft();
@@ -156,6 +119,65 @@ class Masquerade : public Step {
   bool beside() const override { return true; }
 
  private:
+  static CniError failed(const Error& error) { return failure("failed to set up masquerading", error); }
+
+  // takenBack() undoes what the kernel may have carried out although its answer was lost.
+  CniError takenBack(const Error& error) const {
+    const CniError told = failed(error);
+    try {
+      remove(nullptr);
+      return told;
+    } catch (const Error& remainder) {
+      return {told.code(), told.msg(), told.details() + "; left behind: " + remainder.what()};
+    }
+  }
+
+  void set() const {
+    constexpr int kAttempts = 4;
+    Socket socket = openNft();
+    bool skeleton = false;
+    for (int attempt = 1;; ++attempt) {
+      try {
+        build(skeleton).commit(socket);
+        return;
+      } catch (const Error& error) {
+        if (attempt == kAttempts) throw;
+        // ENOENT: the first attachment of this boot. EEXIST: somebody else was faster with the table, or a
+        // chain or an element of an attachment that is gone has our name or address.
+        if (error.code() == ENOENT) {
+          skeleton = true;
+        } else if (error.code() == EEXIST || error.code() == EBUSY) {
+          if (!skeleton) evict(socket);
+          skeleton = false;
+        } else {
+          throw;
+        }
+      }
+    }
+  }
+
+  // remove() needs no straggler, but waits for a grace period without.
+  void remove(const netns::Straggler* straggler) const {
+    std::optional<Socket> found = openIf([this](Socket& socket) { return present(socket); });
+    if (!found) return;
+    Socket& socket = *found;
+    if (straggler != nullptr) straggler->keep(socket.fd());
+    std::vector<IP> keys;
+    for (const Prefix& address : addresses_) {
+      if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_)
+        keys.push_back(address.ip);
+    }
+    // Without the elements the transaction would fail, and a failed one waits for a grace period.
+    if (addresses_.empty()) keys = elementsOf(socket, chain_);
+    try {
+      removeChain(socket, chain_, keys);
+    } catch (const Error& error) {
+      // EBUSY: an element that we did not know of still leads there. ENOENT: another DEL is at it.
+      if (error.code() != EBUSY && error.code() != ENOENT) throw;
+      if (present(socket)) removeChain(socket, chain_, elementsOf(socket, chain_));
+    }
+  }
+
   nft::Transaction build(bool skeleton, bool own = true) const {
     nft::Transaction transaction(kTable);
     if (skeleton) addSkeleton(transaction);
