@@ -4,9 +4,8 @@
 #include <sched.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 
+#include "runtime/lastwords.h"
 #include "runtime/runtime.h"
 
 namespace fairlead::netns {
@@ -59,8 +58,7 @@ Fd openCurrent() {
 
 WayBack::~WayBack() {
   if (::setns(home_.get(), CLONE_NEWNET) == 0) return;
-  std::perror("fatal error: cannot return from a network namespace");
-  std::abort();
+  runtime::fatalError(("cannot return from a network namespace: setns: " + errnoText(errno)).c_str());
 }
 
 Visit::Visit(const NetNS& ns) { enter(ns); }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "netns/error.h"
+#include "plugin/answer.h"
 #include "plugin/error.h"
 #include "plugin/stdio.h"
 #include "plugin/text.h"
@@ -19,6 +20,7 @@ namespace fairlead::plugin {
 namespace {
 
 constexpr size_t kMaxInput = size_t{4} << 20;
+constexpr int kDying = 2;  // another thread has answered, and ends the process
 
 // ---- environment -------------------------------------------------------------------------------
 
@@ -260,7 +262,9 @@ Outcome run(const Plugin& plugin, const Environment& env, const std::function<st
 
 int serve(const Plugin& plugin) {
   std::signal(SIGPIPE, SIG_IGN);  // a runtime that has gone away must not stop us half-way
+  oweAnswer();
   const Outcome outcome = run(plugin, Environment::fromProcess(), [] { return readInput(kMaxInput); });
+  if (!takeAnswer()) return kDying;
   writeAll(STDERR_FILENO, outcome.err);
   const int error = writeAll(STDOUT_FILENO, outcome.out);
   if (outcome.settle) outcome.settle(error == 0);

@@ -17,6 +17,7 @@
 #include "runtime/dump.h"
 #include "runtime/gmp.h"
 #include "runtime/halt.h"
+#include "runtime/lastwords.h"
 #include "runtime/machine.h"
 #include "runtime/trace.h"
 
@@ -33,6 +34,7 @@ constinit std::atomic<bool> dying{false};
 constinit std::atomic<pid_t> dyingThread{0};
 constinit int failures = 0;  // of the dying thread
 constinit Printer print;
+constinit std::atomic<LastWords> lastWords{nullptr};
 
 Level level() {
   const char* text = std::getenv("FAIRLEAD_TRACEBACK");
@@ -69,6 +71,17 @@ bool beginDying() {
   }
   print("panic during panic\n");
   return false;
+}
+
+// say() is for the thread that dies, at its first failure. `before` ends in a line feed, if it is not empty.
+void say(const char* kind, const char* text, const char* before = "") {
+  const LastWords f = lastWords.exchange(nullptr);
+  if (f == nullptr) return;
+  const std::string_view more = std::string_view(before).substr(0, std::string_view(before).find('\n'));
+  std::array<char, 512> why;
+  std::snprintf(why.data(), why.size(), "%s: %s%s%.*s", kind, text, more.empty() ? "" : ": ",
+                static_cast<int>(more.size()), more.data());
+  f(why.data());
 }
 
 const G* callingG() {
@@ -129,6 +142,17 @@ size_t collectCauses(Causes& causes) {
   return n;
 }
 
+void sayCause(const std::exception_ptr& cause) {
+  try {
+    if (cause != nullptr) std::rethrow_exception(cause);
+    say("panic", "terminate called");
+  } catch (const std::exception& e) {
+    say("panic", e.what());
+  } catch (...) {
+    say("panic", "an exception without words");
+  }
+}
+
 void printCause(const std::exception_ptr& cause) {
   try {
     std::rethrow_exception(cause);
@@ -149,6 +173,7 @@ void printCauses() {
   const bool unwinding = std::uncaught_exceptions() > 0;
   Causes causes;
   const size_t n = collectCauses(causes);
+  sayCause(causes[0]);
   if (n == 0) print("panic: terminate called\n");
   for (size_t i = n; i-- > 0;) {
     if (i + 1 < n) print("\t");
@@ -184,6 +209,7 @@ void onQuit(int, siginfo_t* info, void* context) {
 
 void fatal(const char* text, const char* before) {
   const bool first = beginDying();
+  say("fatal error", text, before);
   print("%sfatal error: %s\n", before, text);
   const auto from = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
   if (first) printGoroutines({.caller = callingG(), .from = from, .all = true});
@@ -192,6 +218,7 @@ void fatal(const char* text, const char* before) {
 
 void fatalDeadlock(const char* text) {
   beginDying();
+  say("fatal error", text);
   std::fflush(nullptr);
   print("fatal error: %s\n", text);
   printGoroutines({.all = true, .mayAllocate = true});
@@ -200,6 +227,7 @@ void fatalDeadlock(const char* text) {
 
 void fatalOverflow(const G& g, const void* at, void* context) {
   beginDying();
+  say("fatal error", "stack overflow");
   print("runtime: goroutine stack exceeds %zu-byte limit\nruntime: address %p is below stack=[%p, %p]\n",
         static_cast<size_t>(g.stackHigh - g.stackLow), at, static_cast<const void*>(g.stackLow),
         static_cast<const void*>(g.stackHigh));
@@ -207,6 +235,10 @@ void fatalOverflow(const G& g, const void* at, void* context) {
   printGoroutines({.caller = &g, .from = programCounter(context), .all = true});
   end();
 }
+
+void setLastWords(LastWords f) { lastWords = f; }
+
+void fatalError(const char* text) { fatal(text); }
 
 void installPanicHandler() { std::set_terminate(onTerminate); }
 

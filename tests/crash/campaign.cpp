@@ -1,7 +1,6 @@
 #include "tests/crash/campaign.h"
 
 #include <algorithm>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -20,14 +19,7 @@ std::string ofAttachments(const std::string& difference) {
   return {};
 }
 
-// gaveUp() tells whether there was nothing to answer with: the C library failed before main, or the runtime
-// ended the program in Go's words, for want of a thread, of memory, or of a way back from the container's
-// namespace.
-bool gaveUp(const Ending& ending) {
-  if (ending.beforeMain) return ending.status != 0;
-  const bool ended = ending.status == 2 || ending.signal == SIGABRT;
-  return ended && (ending.err.starts_with("runtime: ") || ending.err.starts_with("fatal error: "));
-}
+constexpr int kFatal = 2;  // exit status of a program that the runtime has ended
 
 // Trial is one row. Every function returns what does not hold, or "".
 class Trial {
@@ -73,14 +65,7 @@ class Trial {
   std::string judge(const Ending& ending) {
     if (ending.hung) return "not at its end after " + std::to_string(kLimitSeconds) + " s";
     if (!ending.struck) return ending.status == 0 ? "" : "failed unharmed: " + ending.out + ending.err;
-    if (row_.pass == Pass::Errors) {
-      if (gaveUp(ending)) {
-        ++row_.gaveUp;
-        return "";
-      }
-      std::string problem = judgeAnswer(ending);
-      return problem.empty() ? judgeState(ending) : problem;
-    }
+    if (row_.pass == Pass::Errors) return judgeFailure(ending);
     switch (row_.pass) {
       case Pass::KillThenGc:
         return must("GC");
@@ -91,6 +76,18 @@ class Trial {
       default:
         return "";
     }
+  }
+
+  std::string judgeFailure(const Ending& ending) {
+    if (ending.beforeMain && ending.status != 0) {  // the C library failed: there was nobody to answer
+      ++row_.gaveUp;
+      return "";
+    }
+    std::string problem = judgeAnswer(ending);
+    if (!problem.empty()) return problem;
+    if (ending.status != kFatal) return judgeState(ending);
+    ++row_.gaveUp;  // the runtime could neither go on nor undo, and said so: that is DEL's
+    return "";
   }
 
   // judgeAnswer(): nothing but success or an error in CNI's form is an answer.

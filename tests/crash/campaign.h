@@ -31,7 +31,7 @@ struct Row {
   std::string verb;
   Pass pass{};
   long points = 0;
-  long gaveUp = 0;  // of them: the program ended without an answer, before main or by the runtime
+  long gaveUp = 0;  // of them: the program was ended, before main or, after its answer, by the runtime
   std::vector<Failure> failures;
 
   std::string title() const { return subject + " " + verb + " " + nameOf(pass); }

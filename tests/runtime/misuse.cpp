@@ -1,9 +1,13 @@
 // A program that misuses channels or sync in the way its first argument names, or blocks for ever. Run by
 // misuse_test, which knows what it must print.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 
 #include "runtime/chan.h"
+#include "runtime/lastwords.h"
 #include "runtime/runtime.h"
 #include "runtime/select.h"
 #include "runtime/sync.h"
@@ -95,6 +99,36 @@ int recursiveRead() {
   return 0;
 }
 
+// Whoever dies tells why on standard output.
+void oweWords() {
+  setLastWords(
+      [](const char* why) { [[maybe_unused]] const auto n = write(STDOUT_FILENO, why, strlen(why)); });
+}
+
+int lastWordsOfFatalError() {
+  oweWords();
+  fatalError("no way back");
+}
+
+int lastWordsOfPanic() {
+  oweWords();
+  go([] { throw std::runtime_error("lost"); });
+  select();
+  return 0;
+}
+
+int lastWordsOfDeadlock() {
+  oweWords();
+  select();
+  return 0;
+}
+
+int lastWordsTakenBack() {
+  oweWords();
+  setLastWords(nullptr);
+  fatalError("no way back");
+}
+
 constexpr Way kWays[] = {
     {"every-reason", everyReason},
     {"unlock-mutex", unlockMutex},
@@ -103,6 +137,10 @@ constexpr Way kWays[] = {
     {"read-unlock-rwmutex", readUnlockRWMutex},
     {"read-unlock-written", readUnlockWritten},
     {"recursive-read", recursiveRead},
+    {"last-words-of-fatal-error", lastWordsOfFatalError},
+    {"last-words-of-panic", lastWordsOfPanic},
+    {"last-words-of-deadlock", lastWordsOfDeadlock},
+    {"last-words-taken-back", lastWordsTakenBack},
 };
 
 }  // namespace

@@ -47,5 +47,19 @@ TEST_F(MisuseTest, ASecondReadLockBehindAWriterIsADeadlock) {
               "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [sync.RWMutex.RLock]:\n");
 }
 
+TEST_F(MisuseTest, TheLastWordsTellWhyTheProgramEnds) {
+  const auto expectWords = [](const std::string& way, const std::string& words, const std::string& report) {
+    const Outcome outcome = runProgram({MISUSE, way});
+    EXPECT_EQ(outcome.out, words) << way;
+    EXPECT_TRUE(outcome.err.starts_with(report)) << outcome.err;
+    EXPECT_EQ(outcome.status, kFatal) << way;
+  };
+  expectWords("last-words-of-fatal-error", "fatal error: no way back", "fatal error: no way back\n");
+  expectWords("last-words-of-panic", "panic: lost", "panic: lost\n");
+  expectWords("last-words-of-deadlock", "fatal error: all goroutines are asleep - deadlock!",
+              "fatal error: all goroutines are asleep - deadlock!\n");
+  expectWords("last-words-taken-back", "", "fatal error: no way back\n");
+}
+
 }  // namespace
 }  // namespace fairlead::runtime
