@@ -60,7 +60,7 @@ class Singleflight {
   // runs on a goroutine of its own. A Panic ends the program, as nobody might look at the outcome.
   template <class F>
   Chan<Outcome> runChan(const Key& key, F f) {
-    const Chan<Outcome> outcome(1);
+    Chan<Outcome> outcome(1);
     const std::lock_guard lock(mutex_);
     const auto [at, first] = calls_.try_emplace(key);
     if (first) at->second = std::make_shared<Call>();
