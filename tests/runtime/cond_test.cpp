@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <mutex>
+#include <type_traits>
 
 #include "runtime/chan.h"
 #include "runtime/mutex.h"
@@ -19,6 +21,11 @@ namespace fairlead::runtime {
 namespace {
 
 using CondTest = RuntimeTest;
+
+// Go: "sync.Cond is copied".
+template <class... T>
+constexpr bool kNobodyCopies = ((!std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T>)&&...);
+static_assert(kNobodyCopies<Cond, Mutex, RWMutex, WaitGroup>);
 
 // Go's TestCondSignal.
 TEST_F(CondTest, ASignalWakesOne) {
@@ -121,6 +128,54 @@ TEST_F(CondTest, NoSignalIsLost) {
   }
   group.wait();
   EXPECT_EQ(sum, kItems);
+}
+
+// Interlude is a lock for what happens between the beginning of a wait and the moment in which it parks.
+struct Interlude {
+  std::function<void()> then;
+  void lock() {}
+  void unlock() { then(); }
+};
+
+TEST_F(CondTest, ASignalReachesOneThatHasNotParkedYet) {
+  Cond cond;
+  int waits = 0;
+  for (const auto& call : {&Cond::signal, &Cond::broadcast}) {
+    Interlude lock{[&] { (cond.*call)(); }};
+    cond.wait(lock);
+    ++waits;
+  }
+  EXPECT_EQ(waits, 2);
+}
+
+// The first is who began to wait first, though the second may have parked before.
+TEST_F(CondTest, TheOrderIsThatOfTheBeginnings) {
+  Cond cond;
+  const Chan<Nothing> begun;
+  const Chan<Nothing> park;
+  const Chan<int> awake(2);
+  go([&] {
+    Interlude lock{[&] {
+      begun.send({});
+      park.receive();
+    }};
+    cond.wait(lock);
+    awake.send(1);
+  });
+  begun.receive();
+  go([&] {
+    Interlude lock{[] {}};
+    cond.wait(lock);
+    awake.send(2);
+  });
+  ASSERT_TRUE(parked(1, WaitReason::CondWait));
+  cond.signal();
+  park.send({});
+  EXPECT_EQ(awake.receive(), 1);
+  ASSERT_TRUE(parked(1, WaitReason::CondWait));
+  cond.signal();
+  EXPECT_EQ(awake.receive(), 2);
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
 }
 
 TEST_F(CondTest, AnyLockWillDo) {

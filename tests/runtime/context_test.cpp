@@ -143,6 +143,14 @@ TEST_F(ContextTest, ADeadlinePasses) {
   }
   cancel();
   EXPECT_EQ(textOf(context.err()), "context deadline exceeded");
+  EXPECT_FALSE(Canceled().timeout());
+}
+
+TEST_F(ContextTest, ADeadlineIsThatOfTheDescendantsToo) {
+  const auto [parent, cancelParent] = withTimeout(background(), 1ms);
+  const auto [child, cancelChild] = withCancel(parent);
+  child.done().receive();
+  EXPECT_EQ(textOf(child.err()), "context deadline exceeded");
 }
 
 TEST_F(ContextTest, ADeadlineMayHaveACause) {
@@ -239,12 +247,25 @@ TEST_F(ContextTest, AnAfterFuncThatIsStoppedNeverRuns) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
+TEST_F(ContextTest, AfterFuncsAreIndependent) {
+  const auto [context, cancel] = withCancel(background());
+  const Chan<int> ran(2);
+  const StopFunc first = afterFunc(context, [ran] { ran.send(1); });
+  const StopFunc second = afterFunc(context, [ran] { ran.send(2); });
+  EXPECT_TRUE(first());
+  cancel();
+  EXPECT_EQ(ran.receive(), 2);
+  EXPECT_FALSE(second());
+  EXPECT_EQ(ran.len(), 0U);
+}
+
 TEST_F(ContextTest, ThereMustBeAParent) {
   const char* text = "cannot create context from nil parent";
   EXPECT_EQ(panicOf([] { static_cast<void>(withCancel(Context())); }), text);
   EXPECT_EQ(panicOf([] { static_cast<void>(withTimeout(Context(), 1s)); }), text);
   EXPECT_EQ(panicOf([] { static_cast<void>(withoutCancel(Context())); }), text);
   EXPECT_EQ(panicOf([] { static_cast<void>(withValue(Context(), kNumber, 1)); }), text);
+  EXPECT_EQ(panicOf([] { afterFunc(Context(), [] {}); }), text);
 }
 
 // A child leaves its parent when it is done: a long-lived parent does not collect the dead.

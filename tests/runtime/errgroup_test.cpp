@@ -112,6 +112,20 @@ TEST_F(ErrGroupTest, TryGoRefusesWhereGoWouldBlock) {
   EXPECT_FALSE(group.tryGo([] {}));
 }
 
+TEST_F(ErrGroupTest, GoWaitsWhereTryGoRefuses) {
+  ErrGroup group;
+  group.setLimit(1);
+  const Chan<bool> finish;
+  const Chan<bool> second(1);
+  group.go([=] { finish.receive(); });
+  go([&] { group.go([=] { second.send(true); }); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanSend));
+  EXPECT_EQ(second.len(), 0U);
+  finish.send(true);
+  EXPECT_EQ(second.receive(), true);
+  group.wait();
+}
+
 TEST_F(ErrGroupTest, TheLimitCannotChangeWhileGoroutinesAreActive) {
   ErrGroup group;
   group.setLimit(2);

@@ -7,9 +7,11 @@
 #include <stdexcept>
 
 #include "runtime/chan.h"
+#include "runtime/errgroup.h"
 #include "runtime/lastwords.h"
 #include "runtime/runtime.h"
 #include "runtime/select.h"
+#include "runtime/singleflight.h"
 #include "runtime/sync.h"
 #include "tests/runtime/ways.h"
 
@@ -129,6 +131,44 @@ int lastWordsTakenBack() {
   fatalError("no way back");
 }
 
+int recursiveLock() {
+  Mutex mutex;
+  mutex.lock();
+  mutex.lock();
+  return 0;
+}
+
+int recursiveOnce() {
+  Once once;
+  once.call([&] { once.call([] {}); });
+  return 0;
+}
+
+// Where a panic might be taken for the end of the work. Main would see it, and return.
+int panicInWaitGroup() {
+  WaitGroup group;
+  group.go([] { throw Panic("boom"); });
+  group.wait();
+  return 0;
+}
+
+int panicInErrGroup() {
+  ErrGroup group(background());
+  group.go([] { throw Panic("boom"); });
+  try {
+    group.wait();
+  } catch (const Panic&) {
+  }
+  return 0;
+}
+
+int panicInSingleflight() {
+  Singleflight<int, int> flight;
+  const auto outcome = flight.runChan(1, []() -> int { throw Panic("boom"); });
+  Chan<int>().receive();
+  return 0;
+}
+
 constexpr Way kWays[] = {
     {"every-reason", everyReason},
     {"unlock-mutex", unlockMutex},
@@ -141,6 +181,11 @@ constexpr Way kWays[] = {
     {"last-words-of-panic", lastWordsOfPanic},
     {"last-words-of-deadlock", lastWordsOfDeadlock},
     {"last-words-taken-back", lastWordsTakenBack},
+    {"recursive-lock", recursiveLock},
+    {"recursive-once", recursiveOnce},
+    {"panic-in-waitgroup", panicInWaitGroup},
+    {"panic-in-errgroup", panicInErrGroup},
+    {"panic-in-singleflight", panicInSingleflight},
 };
 
 }  // namespace

@@ -61,5 +61,19 @@ TEST_F(MisuseTest, TheLastWordsTellWhyTheProgramEnds) {
   expectWords("last-words-taken-back", "", "fatal error: no way back\n");
 }
 
+TEST_F(MisuseTest, WaitingForOneselfIsADeadlock) {
+  for (const char* way : {"recursive-lock", "recursive-once"}) {
+    expectFatal(way,
+                "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [sync.Mutex.Lock]:\n");
+  }
+}
+
+// No wait swallows the panic of the goroutine that is waited for.
+TEST_F(MisuseTest, APanicInAGroupEndsTheProgram) {
+  for (const char* way : {"panic-in-waitgroup", "panic-in-errgroup", "panic-in-singleflight"}) {
+    expectFatal(way, "panic: boom\n");
+  }
+}
+
 }  // namespace
 }  // namespace fairlead::runtime

@@ -117,6 +117,31 @@ TEST_F(MutexTest, WaitersAreWokenFirstComeFirstServed) {
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
 }
 
+// One that was woken and found the mutex taken waits before those that came after it.
+TEST_F(MutexTest, AWaiterThatWasOvertakenStaysTheFirst) {
+  Mutex mutex;
+  mutex.lock();
+  std::vector<int> order;
+  WaitGroup group;
+  for (int i = 0; i < 2; ++i) {
+    group.go([&, i] {
+      const std::lock_guard lock(mutex);
+      order.push_back(i);
+    });
+    ASSERT_TRUE(parked(i + 1, WaitReason::MutexLock));
+  }
+  mutex.unlock();
+  const bool again = mutex.try_lock();
+  const bool overtook = again && order.empty();
+  EXPECT_TRUE(overtook || maxProcs() > 1);
+  if (overtook) {
+    EXPECT_TRUE(parked(2, WaitReason::MutexLock));
+  }
+  if (again) mutex.unlock();
+  group.wait();
+  EXPECT_EQ(order, (std::vector<int>{0, 1}));
+}
+
 // Starvation: one that waited for more than a millisecond and was overtaken goes back to the front, and then
 // gets the mutex from the hand of its owner: that one cannot have it again first, and neither can try_lock().
 TEST_F(MutexTest, AStarvingWaiterIsHandedTheMutex) {

@@ -110,6 +110,16 @@ TEST_F(NetpollTest, WaitReturnsWhenThereIsData) {
   EXPECT_EQ(netpollWaiters(), 0U);
 }
 
+// What comes between reset() and wait() ends the wait, and only that one.
+TEST_F(NetpollTest, AnEdgeBeforeTheWaitIsKeptForOneWait) {
+  Polled pair;
+  EXPECT_EQ(pair.desc().reset(PollMode::Read), PollResult::Ready);
+  pair.poke();
+  EXPECT_EQ(pair.desc().wait(PollMode::Read), PollResult::Ready);
+  pair.desc().setDeadline(timeAfter(2'000'000), true, false);
+  EXPECT_EQ(pair.desc().wait(PollMode::Read), PollResult::Timeout);
+}
+
 TEST_F(NetpollTest, OneWaitsWhileOthersRun) {
   Polled pair;
   const Chan<int> done;

@@ -143,6 +143,79 @@ TEST_F(SelectTest, CloseMakesAWaitingSendCasePanic) {
   ASSERT_TRUE(parked(1, WaitReason::Select));
   b.close();
   EXPECT_EQ(text.receive(), "send on closed channel");
+  EXPECT_FALSE(a.trySend(1));
+}
+
+TEST_F(SelectTest, ACaseMeetsAWaiter) {
+  const Chan<int> a;
+  const Chan<int> b;
+  const Chan<int> got(1);
+  go([=] { got.send(*b.receive()); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanReceive));
+  EXPECT_EQ(select(receive(a), send(b, 5)), 1);
+  EXPECT_EQ(got.receive(), 5);
+  go([=] { b.send(6); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanSend));
+  int value = 0;
+  EXPECT_EQ(select(send(a, 1), receive(b, [&](std::optional<int> v) { value = v.value(); })), 1);
+  EXPECT_EQ(value, 6);
+}
+
+// Whoever finds a select that another channel has chosen already goes on to the next in the queue.
+TEST_F(SelectTest, OneThatHasBeenChosenIsPassedOver) {
+  const Chan<int> a;
+  const Chan<int> b;
+  const Chan<int> chosen(1);
+  const Chan<int> got(1);
+  go([=] { chosen.send(select(receive(a), receive(b))); });
+  ASSERT_TRUE(parked(1, WaitReason::Select));
+  go([=] { got.send(*b.receive()); });
+  ASSERT_TRUE(parked(1, WaitReason::ChanReceive));
+  EXPECT_TRUE(a.trySend(1));
+  EXPECT_TRUE(b.trySend(2));
+  EXPECT_FALSE(b.trySend(3));
+  EXPECT_EQ(chosen.receive(), 0);
+  EXPECT_EQ(got.receive(), 2);
+}
+
+TEST_F(SelectTest, WhatIsNotChosenIsNotMoved) {
+  const Chan<std::unique_ptr<int>> never;
+  const Chan<int> ready(1);
+  auto mine = std::make_unique<int>(1);
+  std::optional<int> got;
+  std::array cases{SelectCase::send(never, mine), SelectCase::receive(ready, got)};
+  ready.send(7);
+  EXPECT_EQ(select(cases), 1);
+  EXPECT_EQ(got, 7);
+  go([=] { ready.send(8); });
+  EXPECT_EQ(select(cases), 1);
+  EXPECT_EQ(got, 8);
+  ASSERT_NE(mine, nullptr);
+}
+
+// Selects over the same channels, in whatever order and however often each appears, do not wait for each
+// other: the channels are locked in one order.
+TEST_F(SelectTest, TheOrderOfTheCasesCausesNoDeadlock) {
+  constexpr int kEach = 1000;
+  const Chan<int> a;
+  const Chan<int> b;
+  std::atomic<int> received{0};
+  WaitGroup group;
+  const auto count = [&] { ++received; };
+  group.go([=] {
+    for (int i = 0; i < kEach; ++i) select(send(a, i), send(b, i), send(a, i));
+  });
+  group.go([=] {
+    for (int i = 0; i < kEach; ++i) select(send(b, i), send(a, i));
+  });
+  group.go([=] {
+    for (int i = 0; i < kEach; ++i) select(receive(a, count), receive(b, count));
+  });
+  group.go([=] {
+    for (int i = 0; i < kEach; ++i) select(receive(b, count), receive(a, count), receive(b, count));
+  });
+  group.wait();
+  EXPECT_EQ(received, 2 * kEach);
 }
 
 // Having fired, a select has left the queues of all other channels.

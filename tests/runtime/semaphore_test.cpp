@@ -37,6 +37,24 @@ TEST_F(SemaphoreTest, ReleasingMoreThanHeldPanics) {
   semaphore.release();
 }
 
+TEST_F(SemaphoreTest, RequestsAreServedFirstComeFirstServed) {
+  Semaphore semaphore(1);
+  semaphore.acquire();
+  const Chan<int> order(3);
+  for (int i = 0; i < 3; ++i) {
+    go([&, order, i] {
+      semaphore.acquire();
+      order.send(i);
+      semaphore.release();
+    });
+    ASSERT_TRUE(parked(i + 1, WaitReason::Select));
+  }
+  semaphore.release();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(order.receive(), i);
+  EXPECT_TRUE(eventually([] { return numGoroutine() == 1; }));
+  EXPECT_TRUE(semaphore.tryAcquire());
+}
+
 // Go's TestLargeAcquireDoesntStarve, step by step.
 TEST_F(SemaphoreTest, ALargeRequestIsNotOvertaken) {
   Semaphore semaphore(3);

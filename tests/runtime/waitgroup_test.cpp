@@ -95,6 +95,39 @@ TEST_F(WaitGroupTest, UseBeforeTheWaitersAreBackPanics) {
   group.done();
 }
 
+// An add() that comes between the last done() and the release of the waiters is found by both. Whether it
+// does come there is for the threads to say; the waiters are released in any case.
+TEST_F(WaitGroupTest, AnAddWhileWaitersAreReleasedPanics) {
+  for (int round = 0; round < 100; ++round) {
+    WaitGroup group;
+    WaitGroup all;
+    std::atomic<int> ready{0};
+    std::string waiting;
+    std::string adding;
+    group.add(1);
+    all.go([&] { waiting = panicOf([&] { group.wait(); }); });
+    ASSERT_TRUE(parked(1, WaitReason::WaitGroupWait));
+    const auto together = [&ready] {
+      ++ready;
+      while (ready < 2) gosched();
+    };
+    all.go([&] {
+      together();
+      adding = panicOf([&] { group.add(1); });
+      if (adding == "no panic") group.done();
+    });
+    together();
+    const std::string finishing = panicOf([&] { group.done(); });
+    all.wait();
+    EXPECT_EQ(adding, finishing);
+    EXPECT_TRUE(adding == "no panic" || adding == "sync: WaitGroup misuse: Add called concurrently with Wait")
+        << adding;
+    EXPECT_TRUE(waiting == "no panic" ||
+                waiting == "sync: WaitGroup is reused before previous Wait has returned")
+        << waiting;
+  }
+}
+
 TEST_F(WaitGroupTest, AddMayCountSeveralAtOnce) {
   WaitGroup group;
   group.add(3);
