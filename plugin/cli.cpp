@@ -50,47 +50,61 @@ enum Takes : unsigned {
   kPlugins = 1U << 5,  // calls plugins
   kCache = 1U << 6,
   kCollects = 1U << 7,  // --valid, --dry-run
+  kNetDir = 1U << 8,
 };
+
+// always<F> is a verb that has succeeded when it returns.
+template <void (*F)(const Options&)>
+bool always(const Options& options) {
+  F(options);
+  return true;
+}
 
 struct Verb {
   const char* name;
   const char* description;
   unsigned takes;
-  void (*run)(const Options&);
+  bool (*run)(const Options&);  // false: exit status 1
   const char* examples;
 };
 
 constexpr std::array kVerbs = {
     Verb{"add", "Connect a container to a network (ADD); undone as a whole when it fails",
-         kNetwork | kContainer | kNeedsNetns | kArgs | kPlugins | kCache, addCommand,
+         kNetwork | kContainer | kNeedsNetns | kArgs | kPlugins | kCache, always<addCommand>,
          "  fairlead add mynet --netns web\n"
          "  fairlead add mynet --netns 4711                    the namespace of process 4711\n"
          "  fairlead add mynet --netns web --ifname eth1 --args 'IP=10.22.0.7'\n"
          "  fairlead add mynet --netns web --capability-args '{\"mac\": \"02:00:00:00:00:07\"}'\n"
          "  fairlead add mynet --netns web --json              the CNI result"},
     Verb{"check", "Check that a container still is connected as it was (CHECK)",
-         kNetwork | kContainer | kNeedsNetns | kArgs | kPlugins | kCache, checkCommand,
+         kNetwork | kContainer | kNeedsNetns | kArgs | kPlugins | kCache, always<checkCommand>,
          "  fairlead check mynet --netns web"},
     Verb{"del", "Disconnect a container from a network (DEL); what is gone already is no error",
-         kNetwork | kContainer | kArgs | kPlugins | kCache, delCommand,
+         kNetwork | kContainer | kArgs | kPlugins | kCache, always<delCommand>,
          "  fairlead del mynet --netns web\n"
          "  fairlead del mynet --container-id netns-4026532345    the namespace may be gone"},
     Verb{"gc", "Remove what is left of containers that are gone (GC)",
-         kNetwork | kPlugins | kCache | kCollects, gcCommand,
+         kNetwork | kPlugins | kCache | kCollects, always<gcCommand>,
          "  fairlead gc mynet --dry-run                        what would be removed\n"
          "  fairlead gc mynet                                  keep those whose namespace is there\n"
          "  fairlead gc mynet --valid 0123abcd/eth0 --valid web/eth0    keep these alone"},
     Verb{"status", "Ask whether a network can take containers (STATUS)", kNetwork | kPlugins | kCache,
-         statusCommand, "  fairlead status mynet && echo ready"},
+         always<statusCommand>, "  fairlead status mynet && echo ready"},
     Verb{"explain", "Print what add would do, as ip and nft commands, and do nothing",
-         kNetwork | kContainer | kArgs | kPlugins | kCache, explainCommand,
+         kNetwork | kContainer | kArgs | kPlugins | kCache, always<explainCommand>,
          "  fairlead explain ./10-bridge.conflist\n"
          "  fairlead explain mynet --netns web --json"},
-    Verb{"ls", "List the connected containers", kMaybeNetwork | kCache, lsCommand,
+    Verb{"ls", "List the connected containers", kMaybeNetwork | kCache, always<lsCommand>,
          "  fairlead ls\n"
          "  fairlead ls mynet --json | jq -r '.[] | select(.state != \"live\") | .containerID'"},
+    Verb{"doctor", "Find what is left, doubled or missing on this host, and the commands that mend it",
+         kCache | kNetDir, doctorCommand,
+         "  fairlead doctor\n"
+         "  fairlead doctor --json | jq -r '.[].mend'          the commands alone\n"
+         "  fairlead doctor >/dev/null || echo 'look at this node'\n\n"
+         "Exit status: 0 nothing found, 1 something was found, or it could not look."},
     Verb{"version", "Print the version, the CNI versions and the plugins that are built in", 0,
-         versionCommand, "  fairlead version --json"},
+         always<versionCommand>, "  fairlead version --json"},
 };
 
 // defaultPath() is where plugins are looked for: beside this binary, then where others install theirs.
@@ -181,7 +195,7 @@ void declare(CLI::App& app, Typed& typed, const Verb& verb) {
     app.add_flag("--dry-run", options.dryRun, "Print what would be removed, and do nothing");
   }
   const char* group = "Where things are";
-  if ((verb.takes & kNetwork) != 0) {
+  if ((verb.takes & (kNetwork | kNetDir)) != 0) {
     app.add_option("--net-dir", options.netDir, "Network configurations")
         ->type_name("DIR")
         ->capture_default_str()
@@ -212,7 +226,7 @@ int perform(const Verb& verb, Typed& typed) {
     checkArgs(options.args);
     options.capabilityArgs = capabilityArgs(typed.capabilityArgs);
     if (options.cniPath.empty()) options.cniPath = defaultPath();
-    verb.run(options);
+    status = verb.run(options) ? 0 : 1;
   } catch (const UsageError& error) {
     reportUsage(verb.name, error.what());
     return kUsage;

@@ -123,7 +123,7 @@ void delCommand(const Options& options) {
   if (options.netns.empty() && options.containerId.empty())
     throw UsageError("--netns or --container-id is required");
   const ResultCache cache(options.cacheDir);
-  const NetworkList list = rememberedNetwork(options.network, options.netDir, cache);
+  const NetworkList list = rememberedNetwork(options.network, options.netDir, RecordStore(), cache);
   RuntimeConf conf{.containerId = options.containerId,
                    .netns = options.netns.empty() ? "" : netns::NetNS::resolve(options.netns),
                    .ifname = options.ifname,

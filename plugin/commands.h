@@ -42,6 +42,8 @@ void gcCommand(const Options& options);
 void statusCommand(const Options& options);
 void explainCommand(const Options& options);
 void lsCommand(const Options& options);
+// doctorCommand() is false when it has found something.
+bool doctorCommand(const Options& options);
 void versionCommand(const Options& options);
 
 }  // namespace fairlead::plugin

@@ -95,11 +95,11 @@ void tellOf(const std::vector<Attachment>& unknown) {
 
 void gcCommand(const Options& options) {
   const ResultCache cache(options.cacheDir);
-  const NetworkList list = rememberedNetwork(options.network, options.netDir, cache);
+  const RecordStore records;
+  const NetworkList list = rememberedNetwork(options.network, options.netDir, records, cache);
   std::set<Attachment> valid = named(options, list.name);
   if (list.disableGC)
     throw CniError(Code::InvalidConfig, list.file + ": disableGC: true: nothing may be collected");
-  const RecordStore records;
   const auto known = knownAttachments(records, cache, list.name);
   std::vector<KnownAttachment> kept;
   std::vector<KnownAttachment> stale;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <ctime>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "netns/error.h"
@@ -86,18 +87,6 @@ std::vector<std::string> leasedTo(const Record& record) {
   return addresses;
 }
 
-// holdersIn() are the owners of all reservations in a directory of host-local's, each once.
-std::vector<IPOwner> holdersIn(const std::string& directory) {
-  std::vector<IPOwner> holders;
-  for (const std::string& path : filesIn(directory, {""})) {
-    if (!netns::IP::parse(std::string_view(path).substr(path.rfind('/') + 1))) continue;
-    const auto content = readFile(path);
-    auto owner = content ? IPOwner::parse(*content) : std::nullopt;
-    if (owner && std::ranges::find(holders, *owner) == holders.end()) holders.push_back(*std::move(owner));
-  }
-  return holders;
-}
-
 }  // namespace
 
 std::string_view stateWord(State state) {
@@ -151,38 +140,68 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
   return list;
 }
 
-std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known) {
-  std::vector<Attachment> result;
+std::vector<HeldAddress> heldAddresses(const NetworkList& list) {
+  std::vector<HeldAddress> held;
+  std::set<std::string> directories;  // plugins of a list share one
   for (size_t i = 0; i < list.plugins.size(); ++i) {
     Environment env;
     env.command = "STATUS";
     env.path = "-";  // it has to be something; nobody looks along it
     const auto directory = storeOf(makeCall(env, list.statusInput(i)));
-    if (!directory) continue;
-    for (const IPOwner& owner : holdersIn(*directory)) {
-      const auto owns = [&](const KnownAttachment& one) {
-        return one.attachment.containerId == owner.containerId &&
-               (owner.ifname.empty() || one.attachment.ifname == owner.ifname);
-      };
-      if (std::ranges::none_of(known, owns)) result.push_back({list.name, owner.containerId, owner.ifname});
+    if (!directory || !directories.insert(*directory).second) continue;
+    for (const std::string& path : filesIn(*directory, {""})) {
+      std::string address = path.substr(path.rfind('/') + 1);
+      if (!netns::IP::parse(address)) continue;
+      const auto content = readFile(path);
+      const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
+      if (owner) held.push_back({{list.name, owner->containerId, owner->ifname}, std::move(address)});
     }
+  }
+  return held;
+}
+
+bool holds(const HeldAddress& held, const Attachment& attachment) {
+  return held.holder.network == attachment.network && held.holder.containerId == attachment.containerId &&
+         (held.holder.ifname.empty() || held.holder.ifname == attachment.ifname);
+}
+
+std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known) {
+  std::vector<Attachment> result;
+  for (const HeldAddress& held : heldAddresses(list)) {
+    const auto owns = [&](const KnownAttachment& one) { return holds(held, one.attachment); };
+    if (std::ranges::none_of(known, owns) && std::ranges::find(result, held.holder) == result.end())
+      result.push_back(held.holder);
   }
   return result;
 }
 
+std::optional<NetworkList> recalledNetwork(const std::string& network, const std::string& netDir,
+                                           const RecordStore& records, const ResultCache& cache) {
+  std::string text;
+  if (const auto cached = cache.list(network); !cached.empty()) {
+    text = cached.front().config;
+  } else if (const auto recorded = records.list(network); !recorded.empty()) {
+    text = dumpCompact(recorded.front().conf);
+  } else {
+    return std::nullopt;
+  }
+  // Below netDir, where a network's drop-ins would be looked for.
+  NetworkList list = NetworkList::parse(text, netDir + "/" + network + " (as it was)");
+  if (list.name != network) return std::nullopt;
+  return list;
+}
+
 NetworkList rememberedNetwork(const std::string& network, const std::string& netDir,
-                              const ResultCache& cache) {
+                              const RecordStore& records, const ResultCache& cache) {
   try {
     return NetworkList::load(network, netDir);
   } catch (const ConfigError& error) {
-    const auto cached = asFile(network) ? std::vector<CachedAttachment>{} : cache.list(network);
-    if (cached.empty()) throw;
-    // Below netDir, where a network's drop-ins would be looked for.
-    NetworkList list = NetworkList::parse(cached.front().config, netDir + "/" + network + " (cached)");
-    if (list.name != network) throw;
-    std::fprintf(stderr, "%s\ntaken from the cache: %s as it was when a container was connected\n",
+    if (asFile(network)) throw;
+    auto list = recalledNetwork(network, netDir, records, cache);
+    if (!list) throw;
+    std::fprintf(stderr, "%s\ntaken from memory: %s as it was when a container was connected\n",
                  printable(error.what()).c_str(), network.c_str());
-    return list;
+    return *std::move(list);
   }
 }
 

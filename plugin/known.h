@@ -48,15 +48,31 @@ std::string_view stateWord(KnownAttachment::State state);
 std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const ResultCache& cache,
                                               std::string_view network = {});
 
+// HeldAddress is a reservation of host-local's. The ifname of one of the old kind is empty.
+struct HeldAddress {
+  Attachment holder;
+  std::string address;
+};
+
+// heldAddresses() are all of a network. Throws netns::Error when the directory cannot be read.
+std::vector<HeldAddress> heldAddresses(const NetworkList& list);
+
+// holds() tells whether an address is held for an attachment.
+bool holds(const HeldAddress& held, const Attachment& attachment);
+
 // strangers() are those for whom host-local holds addresses in a network, and that are none of `known`:
 // another runtime's with a cache of its own, or what is left of one whose cache is lost. They may be running.
 std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known);
 
-// rememberedNetwork() loads a network as NetworkList::load() does. One that is configured no more is taken
-// from the cache, as it was when a container was connected, so that the container can be disconnected: said
-// on standard error.
+// recalledNetwork() is a network as it was when a container was connected to it: from the cache, or, with
+// that plugin alone, from the record of an attachment. nullopt when neither knows it.
+std::optional<NetworkList> recalledNetwork(const std::string& network, const std::string& netDir,
+                                           const RecordStore& records, const ResultCache& cache);
+
+// rememberedNetwork() loads a network as NetworkList::load() does. One that is configured no more is
+// recalled, so that the container can be disconnected: said on standard error.
 NetworkList rememberedNetwork(const std::string& network, const std::string& netDir,
-                              const ResultCache& cache);
+                              const RecordStore& records, const ResultCache& cache);
 
 // containerIdOf() is what a container is called when nobody says: "netns-" and the inode number of its
 // namespace.

@@ -6,6 +6,7 @@
 #include "netns/nft.h"
 #include "plugin/error.h"
 #include "plugin/names.h"
+#include "plugin/text.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -68,12 +69,16 @@ std::vector<IP> elementsOf(Socket& socket, const std::string& chain) {
   return keys;
 }
 
-// removeChain() takes an attachment's chain and the elements that lead to it away, in one transaction.
-void removeChain(Socket& socket, const std::string& chain, const std::vector<IP>& keys) {
+// removal() takes an attachment's chain and the elements that lead to it away, in one transaction.
+nft::Transaction removal(const std::string& chain, const std::vector<IP>& keys) {
   nft::Transaction transaction(kTable);
   for (const IP& key : keys) transaction.deleteElement(mapOf(key), key);
   transaction.flushChain(chain).deleteChain(chain);
-  transaction.commit(socket);
+  return transaction;
+}
+
+void removeChain(Socket& socket, const std::string& chain, const std::vector<IP>& keys) {
+  removal(chain, keys).commit(socket);
 }
 
 class Masquerade : public Step {
@@ -249,6 +254,18 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
   }
   if (!used && alone()) nft::Transaction(kTable).deleteTable().commit(socket);
   return removed;
+}
+
+std::vector<MasqueradeChain> masqueradeChains() {
+  std::optional<Socket> socket = openIf([](Socket& opened) { return nft::hasTable(opened, kTable); });
+  std::vector<MasqueradeChain> chains;
+  if (!socket) return chains;
+  for (const std::string& name : nft::listChains(*socket, kTable)) {
+    if (name == kBaseChain) continue;
+    const std::string commands = join(removal(name, elementsOf(*socket, name)).text(), "; ");
+    chains.push_back({name, "nft '" + commands + "'"});
+  }
+  return chains;
 }
 
 }  // namespace fairlead::plugin

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,5 +26,13 @@ std::unique_ptr<Step> masquerade(Attachment attachment, std::vector<netns::Prefi
 // removed.
 std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
                                            const std::function<bool()>& alone);
+
+// MasqueradeChain is what an attachment has in the table. `removal` is the nft command that takes it away.
+struct MasqueradeChain {
+  std::string name;
+  std::string removal;
+};
+// masqueradeChains() are those of all attachments of all networks; none where the kernel has no nftables.
+std::vector<MasqueradeChain> masqueradeChains();
 
 }  // namespace fairlead::plugin

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <string>
 
@@ -55,6 +56,13 @@ void reportJson(const std::exception& failure) {
   std::printf("%s\n", dumpIndented(value).c_str());
 }
 
+// advise() is for those who are refused, or shown nothing, for who they are.
+void advise(const std::exception& failure) {
+  const auto* error = dynamic_cast<const netns::Error*>(&failure);
+  const bool refused = error != nullptr && (error->code() == EACCES || error->code() == EPERM);
+  if (refused && ::geteuid() != 0) say("  only root may do this: sudo fairlead ...");
+}
+
 void explain(const CniError& error) {
   if (!error.details().empty()) say("  details: " + indented(printable(error.details()), "           "));
   if (error.code() != Code::Internal) say("  code: " + std::to_string(static_cast<unsigned>(error.code())));
@@ -84,6 +92,7 @@ void reportFailure(std::string_view verb, const std::exception& failure, bool js
   const CniError error = asCniError(failure);
   say(prefix(verb) + paint(indented(printable(error.msg()), "  "), Colour::Red, stderr));
   if (dynamic_cast<const CniError*>(&failure) != nullptr) explain(error);
+  advise(failure);
 }
 
 void reportTrace() {

@@ -17,7 +17,8 @@ using test::Output;
 using test::run;
 using Json = nlohmann::ordered_json;
 
-const std::vector<std::string> kVerbs = {"add", "check", "del", "gc", "status", "explain", "ls", "version"};
+const std::vector<std::string> kVerbs = {"add",     "check", "del",    "gc",     "status",
+                                         "explain", "ls",    "doctor", "version"};
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
@@ -287,7 +288,7 @@ TEST_F(CliScriptTest, DelOfANetworkThatIsConfiguredNoMoreGoesByTheCache) {
   log();
   const Output del = fairlead("del", {"n", "--container-id", "c1"});
   EXPECT_EQ(del.status, 0) << del.err;
-  EXPECT_TRUE(has(del.err, "taken from the cache")) << del.err;
+  EXPECT_TRUE(has(del.err, "taken from memory")) << del.err;
   EXPECT_EQ(calls(), (Strings{"second DEL", "first DEL"}));
   EXPECT_EQ(fairlead("del", {"n", "--container-id", "c1"}).status, 1)
       << "nothing knows of the network any more";

@@ -105,9 +105,9 @@ class Cli {
   Output operator()(const std::string& verb, const std::vector<std::string>& args = {}) const {
     std::vector<std::string> argv = {kBinary, verb};
     argv.insert(argv.end(), args.begin(), args.end());
-    if (verb != "ls" && verb != "version") {
-      argv.insert(argv.end(), {"--net-dir", dir / "net.d", "--cni-path", cniPath_ + ":" + dir / "bin"});
-    }
+    if (verb != "ls" && verb != "version") argv.insert(argv.end(), {"--net-dir", dir / "net.d"});
+    if (verb != "ls" && verb != "version" && verb != "doctor")
+      argv.insert(argv.end(), {"--cni-path", cniPath_ + ":" + dir / "bin"});
     if (verb != "version") argv.insert(argv.end(), {"--cache-dir", dir / "cache"});
     return run(argv, {"FAIRLEAD_RUN_DIR=" + dir / "run"});
   }
