@@ -65,22 +65,8 @@ class Lock {
 
  private:
   enum : uint32_t { kFree, kHeld, kContended };
-  static constexpr int kSpins = 100;
-  static constexpr int64_t kOversight = 1'000'000;  // nanoseconds
 
-  void lockSlow() {
-    for (int i = 0; i < kSpins; ++i) {
-      uint32_t free = kFree;
-      if (word_.load(std::memory_order_relaxed) == kFree &&
-          word_.compare_exchange_weak(free, kHeld, std::memory_order_acquire)) {
-        return;
-      }
-      cpuRelax();
-    }
-    while (word_.exchange(kContended, std::memory_order_acquire) != kFree) {
-      futexSleep(word_, kContended, nanotime() + kOversight);
-    }
-  }
+  void lockSlow();
 
 #if defined(FAIRLEAD_LOCK_RANKS)
   [[nodiscard]] LockRank rank() const { return rank_; }

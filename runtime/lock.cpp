@@ -1,0 +1,51 @@
+// Waiting for a lock that somebody else has.
+#include "runtime/lock.h"
+
+#include <algorithm>
+
+namespace fairlead::runtime {
+namespace {
+
+constexpr int kLeast = 4;                  // pauses before the first look
+constexpr int kMost = 128;                 // about 6 microseconds
+constexpr int kEnough = 256;               // pauses after which the thread sleeps
+constexpr int64_t kStreak = 50'000;        // nanoseconds between two encounters that belong together
+constexpr int64_t kOversight = 1'000'000;  // nanoseconds
+
+// Encounters is the thread's memory of having met another one at a lock.
+struct Encounters {
+  int64_t last = 0;
+  int pauses = kLeast;
+};
+
+constinit thread_local Encounters encounters;
+
+// Every look at a lock that is in use takes its cache line from the owner's CPU, and what it guards follows:
+// a hundred nanoseconds each. Two threads that meet again and again are faster when each stays away for the
+// time of many operations of the other: two Ps pass twice as many values through one channel.
+int pausesBetweenLooks() {
+  const int64_t now = nanotime();
+  Encounters& mine = encounters;
+  mine.pauses = now - mine.last < kStreak ? std::min(mine.pauses * 2, kMost) : kLeast;
+  mine.last = now;
+  return mine.pauses;
+}
+
+}  // namespace
+
+[[gnu::noinline, gnu::cold]] void Lock::lockSlow() {
+  const int pauses = pausesBetweenLooks();
+  for (int spent = 0; spent < kEnough; spent += pauses) {
+    for (int i = 0; i < pauses; ++i) cpuRelax();
+    uint32_t free = kFree;
+    if (word_.load(std::memory_order_relaxed) == kFree &&
+        word_.compare_exchange_weak(free, kHeld, std::memory_order_acquire)) {
+      return;
+    }
+  }
+  while (word_.exchange(kContended, std::memory_order_acquire) != kFree) {
+    futexSleep(word_, kContended, nanotime() + kOversight);
+  }
+}
+
+}  // namespace fairlead::runtime
