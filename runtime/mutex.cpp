@@ -15,18 +15,43 @@ constexpr int kPausesPerSpin = 30;
 
 void unlockGuard(G*, void* guard) { static_cast<Lock*>(guard)->unlock(); }
 
-// worthSpinning() is true when the owner can be running and we keep nobody from running.
-bool worthSpinning() {
+// Patience is how many rounds a thread waits for an owner though it has other goroutines to run. Go never
+// does; but a park and its wake-up cost more than most critical sections last, and four goroutines that two
+// Ps run on one mutex park all the time. So it waits as long as that has lately been worth it, and tries
+// again every now and then.
+class Patience {
+ public:
+  [[nodiscard]] int rounds() const { return rounds_; }
+  void paid() { rounds_ = kSpins; }
+  void wasInVain() { rounds_ /= 2; }
+  void parked() {
+    if (rounds_ == 0 && ++parks_ % kTryAgain == 0) rounds_ = kSpins;
+  }
+
+ private:
+  static constexpr uint32_t kTryAgain = 16;
+  int rounds_ = kSpins;
+  uint32_t parks_ = 0;
+};
+
+constinit thread_local Patience threadPatience;
+
+// patience() is the calling thread's; not inlined, because a goroutine that parked may be on another one.
+[[gnu::noinline]] Patience& patience() { return threadPatience; }
+
+// roundsWorthSpinning() is 0 unless the owner can be running.
+int roundsWorthSpinning() {
   const M* m = getm();
-  return sched.nprocs > 1 && sched.npidle.load(std::memory_order_relaxed) + 1 < sched.nprocs &&
-         m->p != nullptr && m->p->runq.empty();
+  const bool alone = sched.npidle.load(std::memory_order_relaxed) + 1 >= sched.nprocs;
+  if (m->p == nullptr || alone) return 0;
+  return m->p->runq.empty() ? kSpins : patience().rounds();
 }
 
 }  // namespace
 
 // spin() waits a little for the owner. Meanwhile unlock() need not wake another one.
 bool Mutex::spin(uint32_t state, int round, bool& awake) {
-  if ((state & (kLocked | kStarving)) != kLocked || round >= kSpins || !worthSpinning()) return false;
+  if ((state & (kLocked | kStarving)) != kLocked || round >= roundsWorthSpinning()) return false;
   if (!awake && (state & (kWaiters | kWoken)) == kWaiters) {
     awake = state_.compare_exchange_strong(state, state | kWoken, std::memory_order_relaxed);
   }
@@ -64,8 +89,12 @@ void Mutex::lockSlow(uint32_t state) {
       ++round;
     } else if ((state & (kLocked | kStarving)) == 0) {
       const uint32_t taken = (state | kLocked) & ~(awake ? kWoken : 0U);
-      if (state_.compare_exchange_strong(state, taken, std::memory_order_acquire)) return;
-    } else if (enqueue(self, awake, starving)) {
+      if (!state_.compare_exchange_strong(state, taken, std::memory_order_acquire)) continue;
+      if (round > 0) patience().paid();
+      return;
+    } else {
+      round > 0 ? patience().wasInVain() : patience().parked();
+      if (!enqueue(self, awake, starving)) continue;
       if (self.granted) return;
       starving = nanotime() - self.since > kStarvation;
       round = 0;
