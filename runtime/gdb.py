@@ -16,9 +16,9 @@ import struct
 import gdb
 from gdb.unwinder import Unwinder
 
-LAYOUT_VERSION = 2
-WORDS = ("version words mainG firstSlab slabNext slabBase slabUsed slabStackSize record sp goid parent createdAt"
-         " status waitReason m lockedm procid reasons").split()
+LAYOUT_VERSION = 3
+WORDS = ("version words mainG firstSlab slabNext slabBase slabUsed slabStackSize record colors colorSize sp goid"
+         " parent createdAt status waitReason m lockedm procid reasons").split()
 DEAD, RUNNABLE, RUNNING, SYSCALL, WAITING = range(5)
 STATUS = ("dead", "runnable", "running", "syscall", "waiting")
 
@@ -109,7 +109,8 @@ def goroutines():
         base = word(slab + layout.slabBase)
         used = struct.unpack("<I", read(slab + layout.slabUsed, 4))[0]
         size = word(slab + layout.slabStackSize)
-        found += [Goroutine(layout, base + i * size - layout.record) for i in range(1, used + 1)]
+        found += [Goroutine(layout, base + (i + 1) * size - layout.record - i % layout.colors * layout.colorSize)
+                  for i in range(used)]
         slab = word(slab + layout.slabNext)
     return sorted((g for g in found if g.status != DEAD and g.goid), key=lambda g: g.goid)
 

@@ -28,6 +28,11 @@ constexpr size_t kRecordSize = (sizeof(G) + alignof(G) - 1) / alignof(G) * align
 // million goroutines share the rest.
 constexpr uint32_t kFullSlabs = 4096;
 constexpr size_t kLeanStackSize = kStackSize / 4;
+// Stacks begin at different lines of their pages: were it the same one, what is in use of all stacks would
+// share a few sets of the caches, and a thousand goroutines in turn would take twice as long. Half a page of
+// colours, so that the frames of one that waits still fit into the rest.
+constexpr size_t kColors = 32;
+constexpr size_t kColorSize = 64;
 constexpr const char* kSchedulerOverflow = "stack overflow on a scheduler stack";
 constexpr ptrdiff_t kPage = 4096;  // what libc puts below a thread's stack
 constexpr size_t kAltStackSize = 32UL * 1024;
@@ -43,7 +48,9 @@ struct Slab {
   [[nodiscard]] size_t size() const { return kStacksPerSlab * stackSize; }
   [[nodiscard]] char* stack(size_t i) const { return base + i * stackSize; }
   // The record is at the top of its stack.
-  [[nodiscard]] G* record(size_t i) const { return reinterpret_cast<G*>(stack(i + 1) - kRecordSize); }
+  [[nodiscard]] G* record(size_t i) const {
+    return reinterpret_cast<G*>(stack(i + 1) - kRecordSize - i % kColors * kColorSize);
+  }
 };
 
 struct Slabs {
@@ -110,7 +117,7 @@ void onFault(int signal, siginfo_t* info, void* context) {
 // records are, and where in them. The script knows the order of the words, and refuses a version that is not
 // its own: count that up with every change here.
 struct Layout {
-  uint64_t version = 2;
+  uint64_t version = 3;
   uint64_t words = sizeof(Layout) / sizeof(uint64_t);
   const void* mainG = &fairlead::runtime::mainG;
   const void* firstSlab = &slabs.first;
@@ -119,6 +126,8 @@ struct Layout {
   uint64_t slabUsed = offsetof(Slab, used);
   uint64_t slabStackSize = offsetof(Slab, stackSize);
   uint64_t record = kRecordSize;
+  uint64_t colors = kColors;
+  uint64_t colorSize = kColorSize;
   uint64_t sp = offsetof(G, gobuf) + offsetof(Gobuf, sp);
   uint64_t goid = offsetof(G, goid);
   uint64_t parent = offsetof(G, parent);

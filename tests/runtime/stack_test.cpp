@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "runtime/chan.h"
@@ -36,6 +38,24 @@ TEST_F(StackTest, AGoroutineHasMostOfItsStackForItself) {
   group.go([&result] { result = touch(static_cast<int>((kStackSize - 2 * kGuardSize) / 4096 / 2)); });
   group.wait();
   EXPECT_EQ(result, 0);
+}
+
+// All at the same line of their pages they would share a few sets of the caches.
+TEST_F(StackTest, StacksBeginAtDifferentLinesOfTheirPages) {
+  constexpr int kEnough = 64;
+  const Chan<int> gate;
+  WaitGroup group;
+  for (int i = 0; i < kEnough; ++i) group.go([gate] { gate.receive(); });
+  std::set<uintptr_t> lines;
+  forEachG(
+      [](G* gp, void* to) {
+        if (gp->stackLow == nullptr) return;
+        static_cast<std::set<uintptr_t>*>(to)->insert(reinterpret_cast<uintptr_t>(gp) % 4096 / 64);
+      },
+      &lines);
+  EXPECT_EQ(lines.size(), 32U);
+  gate.close();
+  group.wait();
 }
 
 // hasGuardMarkers() asks the kernel (Linux 6.13) what the runtime asks it; sanitizer builds use pages always.
