@@ -125,7 +125,7 @@ struct Sched {
   P* pidle = nullptr;  // last in, first out
   G* gfree = nullptr;
   uint32_t gfreeCount = 0;
-  GQueue runq;
+  GlobalQueue runq;
   int maxmcount = 10'000;
   bool foreign = false;           // threads that are not ours have been seen: never call it a deadlock
   std::atomic<M*> allm{nullptr};  // every record there is, also those of threads that ended

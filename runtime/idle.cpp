@@ -99,16 +99,14 @@ void injectglist(GQueue& ready, P* p) {
 // globrunqget() takes p's share of the global queue, at most `limit`: returns the first and puts the rest on
 // p's ring.
 G* globrunqget(P* p, uint32_t limit) {
-  GQueue rest;
+  GQueue overflow;  // stays empty: the ring was empty, or n is 1
   sched.lock.lock();
   uint32_t n = std::min(
       {limit, sched.runq.size(), sched.runq.size() / sched.nprocs.load(std::memory_order_relaxed) + 1});
   G* gp = sched.runq.pop();
-  while (gp != nullptr && --n > 0) rest.push(sched.runq.pop());
+  for (; n > 1; --n) p->runq.put(sched.runq.pop(), false, overflow);
   sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
   sched.lock.unlock();
-  GQueue overflow;  // stays empty: the ring was empty, or n was 1
-  while (G* next = rest.pop()) p->runq.put(next, false, overflow);
   return gp;
 }
 

@@ -1,5 +1,5 @@
-// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GQueue a plain list, used for the
-// global queue and for batches on their way.
+// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GlobalQueue what all Ps share, GQueue
+// a plain list, used for batches on their way.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "runtime/arena.h"
+#include "runtime/futex.h"
 #include "runtime/g.h"
 
 namespace fairlead::runtime {
@@ -49,6 +51,53 @@ class GQueue {
  private:
   G* head_ = nullptr;
   G* tail_ = nullptr;
+  uint32_t size_ = 0;
+};
+
+// GlobalQueue is first-in first-out too, and as long as it has to be. A ring and not a list: the goroutines in
+// it have not run for long, and a list's next link is in a record that no cache has. Sched::lock guards it.
+class GlobalQueue {
+ public:
+  void push(G* gp) {
+    if (size_ == capacity_) grow();
+    ring_[(head_ + size_++) & (capacity_ - 1)] = gp;
+  }
+
+  // pop() returns nullptr when the queue is empty.
+  G* pop() {
+    if (size_ == 0) return nullptr;
+    --size_;
+    return ring_[head_++ & (capacity_ - 1)];
+  }
+
+  // append() moves all of `batch` to the tail, prepend() to the head.
+  void append(GQueue& batch) {
+    while (G* gp = batch.pop()) push(gp);
+  }
+  void prepend(GQueue& batch) {
+    const uint32_t before = size_;
+    append(batch);
+    for (uint32_t i = 0; i < before; ++i) push(pop());
+  }
+
+  [[nodiscard]] uint32_t size() const { return size_; }
+
+ private:
+  static constexpr uint32_t kLeast = 256;  // with this and all later ones a power of two
+
+  void grow() {
+    const uint32_t room = capacity_ == 0 ? kLeast : capacity_ * 2;
+    auto** ring = static_cast<G**>(memory_.alloc(room * sizeof(G*), alignof(G*)));
+    for (uint32_t i = 0; i < size_; ++i) ring[i] = ring_[(head_ + i) & (capacity_ - 1)];
+    ring_ = ring;
+    head_ = 0;
+    capacity_ = room;
+  }
+
+  Arena memory_;  // what was outgrown stays in it: no more than is in use
+  G** ring_ = nullptr;
+  uint32_t capacity_ = 0;
+  uint32_t head_ = 0;  // free-running
   uint32_t size_ = 0;
 };
 

@@ -47,8 +47,7 @@ void waitForOthers() {
 void retire(P* p) {
   GQueue work;
   p->runq.drainTo(work);
-  work.append(sched.runq);
-  sched.runq = std::exchange(work, GQueue{});
+  sched.runq.prepend(work);
   sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
   while (G* gp = p->gfree) {
     p->gfree = gp->schedlink;

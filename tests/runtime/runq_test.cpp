@@ -1,5 +1,5 @@
 // The ring of a P, by itself: what the owner sees, what a thief gets, and that nothing is lost or doubled
-// between them.
+// between them; and the queue that all Ps share.
 #include "runtime/runq.h"
 
 #include <gtest/gtest.h>
@@ -140,6 +140,45 @@ TEST_F(RunQueueTest, NothingIsLostOrDoubledBetweenOwnerAndThieves) {
   stop = true;
   first.join();
   second.join();
+}
+
+TEST(GlobalQueueTest, KeepsTheOrderWhileItGrowsAndTurnsRound) {
+  std::vector<G> gs(5000);
+  GlobalQueue queue;
+  EXPECT_EQ(queue.pop(), nullptr);
+  size_t out = 0;
+  for (size_t in = 0; in < gs.size(); ++in) {
+    queue.push(&gs[in]);
+    if (in % 3 == 0) {
+      EXPECT_EQ(queue.pop(), &gs[out++]);
+    }
+  }
+  EXPECT_EQ(queue.size(), gs.size() - out);
+  while (out < gs.size()) {
+    ASSERT_EQ(queue.pop(), &gs[out++]);
+  }
+  EXPECT_EQ(queue.pop(), nullptr);
+}
+
+TEST(GlobalQueueTest, BatchesGoToEitherEndAndKeepTheirOrder) {
+  std::vector<G> gs(1200);
+  GlobalQueue queue;
+  const auto batch = [&](size_t from) {
+    GQueue some;
+    for (size_t i = from; i < from + 400; ++i) some.push(&gs[i]);
+    return some;
+  };
+  GQueue middle = batch(400);
+  GQueue last = batch(800);
+  GQueue first = batch(0);
+  queue.append(middle);
+  queue.append(last);
+  queue.prepend(first);
+  EXPECT_TRUE(first.empty());
+  for (G& g : gs) {
+    ASSERT_EQ(queue.pop(), &g);
+  }
+  EXPECT_EQ(queue.size(), 0U);
 }
 
 }  // namespace
