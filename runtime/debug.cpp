@@ -43,8 +43,6 @@ class Snapshot {
   const G* self_;
 };
 
-constinit Lock oneAtATime(LockRank::Outer);
-
 Snapshot::Snapshot(uintptr_t from)
     : room_(std::min(kMost, static_cast<size_t>(numGoroutine()) + kSpare)), self_(getm()->curg) {
   void* memory =
@@ -53,7 +51,7 @@ Snapshot::Snapshot(uintptr_t from)
   states_ = static_cast<GoroutineState*>(memory);
   add(*self_);
   callersBacktrace(states_[0].trace, from);
-  oneAtATime.lock();
+  haltLock.lock();
   {
     const Halt halt;
     forEachG(
@@ -64,7 +62,7 @@ Snapshot::Snapshot(uintptr_t from)
         },
         this);
   }
-  oneAtATime.unlock();
+  haltLock.unlock();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 //     nosigquit         leave SIGQUIT alone
 //     schedtrace=N      a line about the scheduler on stderr, every N milliseconds
 //     scheddetail=1     with it a line for each P, M and G
+//     stall=N           goroutines on stderr that keep a P for N milliseconds while others wait
 #pragma once
 
 #include <algorithm>

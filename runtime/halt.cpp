@@ -10,6 +10,9 @@
 #include "runtime/machine.h"
 
 namespace fairlead::runtime {
+
+constinit Lock haltLock(LockRank::Outer);
+
 namespace {
 
 constexpr int64_t kPatience = 100'000'000;  // nanoseconds

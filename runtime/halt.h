@@ -7,10 +7,14 @@
 #pragma once
 
 #include "runtime/backtrace.h"
+#include "runtime/lock.h"
 
 namespace fairlead::runtime {
 
 struct M;
+
+// haltLock is held around a Halt by whoever looks into a program that goes on.
+extern Lock haltLock;
 
 class Halt {
  public:

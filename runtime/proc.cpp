@@ -19,6 +19,7 @@
 #include "runtime/runtime.h"
 #include "runtime/schedtrace.h"
 #include "runtime/stack.h"
+#include "runtime/stall.h"
 #include "runtime/trace.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -141,6 +142,7 @@ void schedinit() {
   if (preempt != nullptr && std::strcmp(preempt, "1") == 0) enableAsyncPreemption();
   startTrace();
   startSchedtrace();
+  startStallWatch();
 }
 
 P* newP(uint32_t id) {

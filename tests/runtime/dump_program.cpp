@@ -1,5 +1,6 @@
 // A program that shows its goroutines in the way its first argument names. Run by dump_test, which knows what
 // it must print.
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <exception>
 #include <stdexcept>
+#include <string>
 
 #include "runtime/chan.h"
 #include "runtime/runtime.h"
@@ -99,6 +101,61 @@ int traced() {
   makesAGoroutine(c);
   for (int i = 0; i < 50; ++i) sleep(2ms);
   c.close();
+  return 0;
+}
+
+// Reads its own standard error, and comes to no poll point until a report has arrived there.
+[[gnu::noinline]] std::string stallsHere(int errors) {
+  std::string report;
+  std::array<char, 4096> piece;
+  while (!report.contains("]:\n")) {
+    const ssize_t n = read(errors, piece.data(), piece.size());
+    if (n > 0) report.append(piece.data(), static_cast<size_t>(n));
+  }
+  return report;
+}
+
+// On a busy machine a thread may be too late to say where it is: then it has the next slice for it.
+int stall() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_NONBLOCK) != 0 || dup2(ends[1], STDERR_FILENO) < 0) return 98;
+  std::atomic<bool> stop{false};
+  WaitGroup others;
+  for (int i = 0; i < 2; ++i) {
+    others.go([&stop] {
+      while (!stop) gosched();
+    });
+  }
+  std::string report;
+  for (int i = 0; i < 100 && !report.contains("stallsHere"); ++i) {
+    report = stallsHere(ends[0]);
+    gosched();
+  }
+  stop = true;
+  others.wait();
+  std::fputs(report.c_str(), stdout);
+  return 0;
+}
+
+[[gnu::noinline]] void computesAlone() {
+  const int64_t end = nanotime() + 30'000'000;
+  while (nanotime() < end) {
+  }
+}
+
+// With one P: the other one blocks where it may, and waits for none.
+int noStall() {
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return 98;
+  std::atomic<bool> blocks{false};
+  go([&] {
+    const BlockingSection blocking;
+    blocks = true;
+    char byte = 0;
+    [[maybe_unused]] const ssize_t n = read(ends[0], &byte, 1);
+  });
+  while (!blocks) gosched();
+  computesAlone();
   return 0;
 }
 
@@ -238,6 +295,8 @@ constexpr Way kWays[] = {
     {"quit-busy", quitBusy},
     {"deadlock-locked", deadlockLocked},
     {"traced", traced},
+    {"stall", stall},
+    {"no-stall", noStall},
     {"schedule", schedule},
     {"schedule-for-long", scheduleForLong},
     {"quit-alone", quitAlone},
