@@ -52,6 +52,15 @@ Result parseResult(const std::string& text, const std::string& version) {
   }
 }
 
+// resultOf() is for a plugin that has succeeded: it keeps what it did, although nobody can tell what.
+Result resultOf(const std::string& text, const std::string& version) {
+  try {
+    return parseResult(text, version);
+  } catch (const CniError& error) {
+    throw DelegateLost(error.code(), error.msg(), error.details());
+  }
+}
+
 }  // namespace
 
 Delegate::Delegate(std::string type, std::string path, const Plugin* builtin)
@@ -90,7 +99,7 @@ std::string Delegate::execute(const Call& call) const {
 // has seen to it itself; what it calls taken may be in use.
 Result Delegate::addExecuted(const Call& call) const {
   try {
-    return parseResult(execute(call), call.version);
+    return resultOf(execute(call), call.version);
   } catch (const DelegateLost& lost) {
     try {
       del(call);

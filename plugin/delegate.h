@@ -45,7 +45,8 @@ class Delegate {
   const Plugin* builtin_;
 };
 
-// DelegateLost is a plugin that was started and did not answer: what it has done is unknown.
+// DelegateLost is a plugin that was started and gave no answer, or none that can be understood: what it has
+// done is unknown.
 class DelegateLost : public CniError {
  public:
   using CniError::CniError;

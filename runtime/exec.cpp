@@ -144,14 +144,16 @@ struct Output {
     check(::fcntl(reader.get(), F_SETFL, O_NONBLOCK), "fcntl", path);
   }
 
-  // drain() takes what is there, and stops listening at the end. Returns false when there is too much.
-  bool drain(const Watch& watch, size_t most) {
+  // drain() takes what is there, and stops listening at the end. Returns false when there is too much. What
+  // an error cuts short must not pass for all.
+  bool drain(const Watch& watch, size_t most, const std::string& path) {
     std::array<char, 16384> buffer;
     while (reader.open()) {
       const ssize_t n = ::read(reader.get(), buffer.data(), buffer.size());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EAGAIN) return true;
-      if (n <= 0) {
+      if (n < 0) throw ExecError(errno, "read", path);
+      if (n == 0) {
         // Closing is not enough while a child that is just being made has a copy.
         watch.remove(reader);
         reader.reset();
@@ -307,7 +309,10 @@ ProcessState Process::wait() {
     child.watch.expect(child.deadline);
     // Asked for before its output is taken: what it printed before its end is then there.
     const bool exited = child.reaped(state.status);
-    if (!child.out.drain(child.watch, child.maxOutput) || !child.err.drain(child.watch, child.maxOutput)) {
+    const auto drained = [&](Output& stream) {
+      return stream.drain(child.watch, child.maxOutput, child.path);
+    };
+    if (!drained(child.out) || !drained(child.err)) {
       state.end = ProcessState::End::PrintedTooMuch;
     } else if (!exited && child.deadline && Clock::now() >= *child.deadline) {
       state.end = ProcessState::End::TimedOut;

@@ -67,7 +67,8 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   [[nodiscard]] pid_t pid() const;
-  // wait() collects the output until the child exits; once. Throws ExecError when its status is gone. It does
+  // wait() collects the output until the child exits; once. Throws ExecError when its status is
+  // gone, or its output cannot be read. It does
   // not wait for the streams to be closed: a grandchild that was left behind may hold them for ever, and is
   // spared, as it may be a daemon that is wanted. Killed at its limits, the child takes its group along.
   ProcessState wait();

@@ -78,6 +78,13 @@ TEST_F(DelegateTest, OfAPluginThatDiesTheAddIsTakenBack) {
   EXPECT_EQ(dir.read("calls"), "ADD\nDEL\n");
 }
 
+TEST_F(DelegateTest, OfAPluginThatSucceedsWithGarbageTheAddIsTakenBack) {
+  const std::string calls = "echo $CNI_COMMAND >>" + (dir / "calls");
+  EXPECT_EQ(addFailure(calls + "; echo {"),
+            "999 failed to unmarshal raw result: unexpected end of JSON input");
+  EXPECT_EQ(dir.read("calls"), "ADD\nDEL\n");
+}
+
 TEST_F(DelegateTest, APluginThatAnswersWithAnErrorHasTidiedUp) {
   const std::string calls = "echo $CNI_COMMAND >>" + (dir / "calls");
   const std::string text = addFailure(calls + "; exit 1");
