@@ -83,12 +83,18 @@ class HostLocal final : public Plugin {
     const std::vector<Attachment> valid = call.validAttachments();
     auto store = IPStore::openExisting(conf.directory);
     if (!store) return;
-    store->releaseUnless([&](const IPOwner& owner) {
+    const auto isValid = [&](const IPOwner& owner) {
       return std::ranges::any_of(valid, [&](const Attachment& attachment) {
         return attachment.containerId == owner.containerId &&
                (owner.ifname.empty() || attachment.ifname == owner.ifname);
       });
-    });
+    };
+    try {
+      store->releaseUnless(isValid);
+    } catch (const netns::Error&) {
+      store->commit();
+      throw;
+    }
     store->commit();
   }
 

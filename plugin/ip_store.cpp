@@ -328,12 +328,18 @@ void IPStore::release(const IP& ip) {
 
 size_t IPStore::releaseUnless(const std::function<bool(const IPOwner&)>& keep) {
   std::vector<IP> unwanted;
+  std::optional<Error> unread;
   for (const IPIndex::Entry& entry : entries_) {
-    const auto content = readIfReadable(entry.ip().str());
-    const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
-    if (owner && !keep(*owner)) unwanted.push_back(entry.ip());
+    try {
+      const auto content = read(entry.ip().str());
+      const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
+      if (owner && !keep(*owner)) unwanted.push_back(entry.ip());
+    } catch (const Error& error) {
+      if (!unread) unread = error;
+    }
   }
   for (const IP& ip : unwanted) release(ip);
+  if (unread) throw Error(*unread);
   return unwanted.size();
 }
 

@@ -74,7 +74,8 @@ class IPStore {
   bool reserve(const netns::IP& ip, const IPOwner& owner, size_t set);
   // release() removes an address's file. One that is gone is no error.
   void release(const netns::IP& ip);
-  // releaseUnless() releases all addresses whose owner `keep` does not want kept. Returns how many.
+  // releaseUnless() releases all addresses whose owner `keep` does not want kept. Returns how many. Throws
+  // when an owner could not be read, after it has released the others.
   size_t releaseUnless(const std::function<bool(const IPOwner&)>& keep);
   // refresh() reads the directory anew; false when that was done in this visit before.
   bool refresh();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -336,6 +337,20 @@ TEST_F(IPStoreTest, DoesNotTrustADamagedIndex) {
   for (const auto& file : fs::directory_iterator(root() + "/run"))
     fs::resize_file(file, fs::file_size(file) - 7);
   EXPECT_EQ(exact(), Texts{"10.0.0.2"});
+}
+
+TEST_F(IPStoreTest, SaysWhoseOwnerItCouldNotRead) {
+  reserve("10.0.0.2");
+  IPStore store = IPStore::open(directory());
+  const auto none = [](const IPOwner&) { return false; };
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit noDescriptors{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &noDescriptors);
+  EXPECT_THROW(store.releaseUnless(none), netns::Error);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(store.releaseUnless(none), 1U);
+  store.commit();
 }
 
 TEST_F(IPStoreTest, RemovesTheIndexOfADirectoryThatEmptied) {

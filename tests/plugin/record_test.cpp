@@ -135,7 +135,7 @@ TEST_F(RecordStoreTest, OnlyRootMayLook) {
 TEST_F(RecordStoreTest, StrangeFilesArePassedOverAndNamed) {
   addRecord(record());
   std::ofstream(network() / "garbage.json") << "{";
-  std::ofstream(network() / "empty.json");
+  std::ofstream(network() / "empty.json") << "";
   fs::create_symlink("/etc/passwd", network() / "link.json");
   ASSERT_EQ(::mkfifo((network() / "fifo.json").c_str(), 0600), 0);
   std::vector<std::string> strange;
