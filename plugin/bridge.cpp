@@ -298,9 +298,11 @@ class Bridge : public Plugin {
   // collectLinks() removes host ends of this network that belong to no valid attachment and have no record,
   // of any network: the hash in a name is short.
   static void collectLinks(World& world, const std::string& network, const std::vector<Attachment>& valid) {
+    const std::vector<Record> records = RecordStore().list();
     std::vector<std::string> keep;
+    keep.reserve(valid.size() + records.size());
     for (const Attachment& attachment : valid) keep.push_back(names::hostVeth(attachment));
-    for (const Record& record : RecordStore().list()) keep.push_back(record.hostInterface);
+    for (const Record& record : records) keep.push_back(record.hostInterface);
     for (const netns::Link& link : netns::link::list(world.host())) {
       if (link.kind != "veth" || !link.name.starts_with(names::hostVethPrefix(network))) continue;
       if (std::ranges::find(keep, link.name) != keep.end()) continue;

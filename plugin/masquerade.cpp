@@ -83,7 +83,7 @@ void removeChain(Socket& socket, const std::string& chain, const std::vector<IP>
 
 class Masquerade : public Step {
  public:
-  Masquerade(Attachment attachment, std::vector<Prefix> addresses)
+  Masquerade(const Attachment& attachment, std::vector<Prefix> addresses)
       : chain_(names::chain(attachment)),
         comment_(names::comment(attachment)),
         addresses_(std::move(addresses)) {}
@@ -128,7 +128,7 @@ class Masquerade : public Step {
 
   // takenBack() undoes what the kernel may have carried out although its answer was lost.
   CniError takenBack(const Error& error) const {
-    const CniError told = failed(error);
+    CniError told = failed(error);
     try {
       remove(nullptr);
       return told;
@@ -228,8 +228,8 @@ class Masquerade : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> masquerade(Attachment attachment, std::vector<Prefix> addresses) {
-  return std::make_unique<Masquerade>(std::move(attachment), std::move(addresses));
+std::unique_ptr<Step> masquerade(const Attachment& attachment, std::vector<Prefix> addresses) {
+  return std::make_unique<Masquerade>(attachment, std::move(addresses));
 }
 
 std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
@@ -238,6 +238,7 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
   if (!found) return {};
   Socket& socket = *found;
   std::vector<std::string> keep;
+  keep.reserve(valid.size());
   for (const Attachment& attachment : valid) keep.push_back(names::chain(attachment));
   std::vector<std::string> removed;
   bool used = false;

@@ -19,7 +19,7 @@ namespace fairlead::plugin {
 
 // masquerade() is the step for one attachment's addresses (with host bits). A DEL that knows none finds them
 // by chain.
-std::unique_ptr<Step> masquerade(Attachment attachment, std::vector<netns::Prefix> addresses);
+std::unique_ptr<Step> masquerade(const Attachment& attachment, std::vector<netns::Prefix> addresses);
 
 // collectMasquerade() removes what attachments of `network` that are not among `valid` have left, and the
 // table when nothing is in it and `alone` says that nobody is about to use it. Returns the chains that it
