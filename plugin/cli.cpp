@@ -84,7 +84,8 @@ constexpr std::array kVerbs = {
          "  fairlead del mynet --netns web\n"
          "  fairlead del mynet --container-id netns-4026532345    the namespace may be gone"},
     Verb{"gc", "Remove what is left of containers that are gone (GC)",
-         kNetwork | kPlugins | kCache | kCollects, always<gcCommand>,
+         kMaybeNetwork | kNetDir | kPlugins | kCache | kCollects, gcCommand,
+         "  fairlead gc                                        of all networks, one after the other\n"
          "  fairlead gc mynet --dry-run                        what would be removed\n"
          "  fairlead gc mynet                                  keep those whose namespace is there\n"
          "  fairlead gc mynet --valid 0123abcd/eth0 --valid web/eth0    keep these alone"},

@@ -38,10 +38,12 @@ class UsageError : public std::runtime_error {
 void addCommand(const Options& options);
 void checkCommand(const Options& options);
 void delCommand(const Options& options);
-void gcCommand(const Options& options);
 void statusCommand(const Options& options);
 void explainCommand(const Options& options);
 void lsCommand(const Options& options);
+// gcCommand() without a network is of all: it prints a document each, tells of failures and goes on, and is
+// false then.
+bool gcCommand(const Options& options);
 // doctorCommand() is false when it has found something.
 bool doctorCommand(const Options& options);
 void versionCommand(const Options& options);

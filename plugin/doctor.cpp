@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "netns/link.h"
-#include "plugin/file.h"
 #include "plugin/masquerade.h"
 #include "plugin/names.h"
 #include "plugin/text.h"
@@ -45,7 +44,9 @@ const std::vector<Finding>& Doctor::examine() {
   netns::Socket host = netns::Socket::open();
   for (const netns::Link& link : netns::link::list(host))
     if (mayBeOurs(link)) links_.push_back(link.name);
-  loadNetworks();
+  networks_ = allNetworks(netDir_, records_, cache_, known_, [this](const auto& file, const auto& error) {
+    find("configuration", error.what(), "${EDITOR:-vi} " + shellWord(file));
+  });
   examineAttachments();
   examineHolders();
   examineAddresses();
@@ -55,28 +56,6 @@ const std::vector<Finding>& Doctor::examine() {
 }
 
 // ---- what is remembered ------------------------------------------------------------------------
-
-void Doctor::loadNetworks() {
-  const auto loaded = [&](const std::string& name) {
-    return std::ranges::find(networks_, name, &NetworkList::name) != networks_.end();
-  };
-  for (const std::string& file : filesIn(netDir_, {".conflist", ".conf", ".json"})) {
-    try {
-      NetworkList list = NetworkList::load(file, netDir_);
-      if (!loaded(list.name)) networks_.push_back(std::move(list));
-    } catch (const ConfigError& error) {
-      find("configuration", error.what(), "${EDITOR:-vi} " + shellWord(file));
-    }
-  }
-  for (const KnownAttachment& one : known_) {
-    if (loaded(one.attachment.network)) continue;
-    try {
-      auto list = recalledNetwork(one.attachment.network, netDir_, records_, cache_);
-      if (list) networks_.push_back(*std::move(list));
-    } catch (const ConfigError&) {  // what is in the cache is not to be relied on
-    }
-  }
-}
 
 void Doctor::examineAttachments() {
   for (const KnownAttachment& one : known_) {

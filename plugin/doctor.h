@@ -32,7 +32,6 @@ class Doctor {
   size_t attachments() const { return known_.size(); }
 
  private:
-  void loadNetworks();
   // What records, cache and host-local's files tell.
   void examineAttachments();
   void examineHolders();

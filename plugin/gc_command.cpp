@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <set>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "plugin/known.h"
 #include "plugin/list_runner.h"
 #include "plugin/network_list.h"
+#include "plugin/report.h"
 #include "plugin/table.h"
 
 namespace fairlead::plugin {
@@ -91,15 +93,9 @@ void tellOf(const std::vector<Attachment>& unknown) {
   }
 }
 
-}  // namespace
-
-void gcCommand(const Options& options) {
-  const ResultCache cache(options.cacheDir);
-  const RecordStore records;
-  const NetworkList list = rememberedNetwork(options.network, options.netDir, records, cache);
+void collectNetwork(const Options& options, const NetworkList& list, const RecordStore& records,
+                    const ResultCache& cache) {
   std::set<Attachment> valid = named(options, list.name);
-  if (list.disableGC)
-    throw CniError(Code::InvalidConfig, list.file + ": disableGC: true: nothing may be collected");
   const auto known = knownAttachments(records, cache, list.name);
   std::vector<KnownAttachment> kept;
   std::vector<KnownAttachment> stale;
@@ -121,6 +117,41 @@ void gcCommand(const Options& options) {
   std::erase_if(stale, [&](const KnownAttachment& one) { return left.contains(one.attachment); });
   print(options, list.name, stale, kept);
   if (!failures.empty()) throw ListError(std::move(failures));
+}
+
+// collectAll() passes over the networks that are not to be collected.
+bool collectAll(const Options& options, const RecordStore& records, const ResultCache& cache) {
+  if (!options.valid.empty())
+    throw UsageError("--valid: names attachments of one NETWORK, which is required then");
+  bool good = true;
+  const auto failed = [&](const std::exception& error) {
+    reportFailure("gc", error, options.json);
+    good = false;
+  };
+  const auto lists = allNetworks(options.netDir, records, cache, knownAttachments(records, cache),
+                                 [&](const auto&, const ConfigError& error) { failed(error); });
+  for (const NetworkList& list : lists) {
+    if (list.disableGC) continue;
+    try {
+      collectNetwork(options, list, records, cache);
+    } catch (const std::exception& error) {
+      failed(error);
+    }
+  }
+  return good;
+}
+
+}  // namespace
+
+bool gcCommand(const Options& options) {
+  const ResultCache cache(options.cacheDir);
+  const RecordStore records;
+  if (options.network.empty()) return collectAll(options, records, cache);
+  const NetworkList list = rememberedNetwork(options.network, options.netDir, records, cache);
+  if (list.disableGC)
+    throw CniError(Code::InvalidConfig, list.file + ": disableGC: true: nothing may be collected");
+  collectNetwork(options, list, records, cache);
+  return true;
 }
 
 }  // namespace fairlead::plugin

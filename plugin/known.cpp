@@ -205,6 +205,33 @@ NetworkList rememberedNetwork(const std::string& network, const std::string& net
   }
 }
 
+std::vector<NetworkList> allNetworks(
+    const std::string& netDir, const RecordStore& records, const ResultCache& cache,
+    const std::vector<KnownAttachment>& known,
+    const std::function<void(const std::string& file, const ConfigError&)>& fault) {
+  std::vector<NetworkList> networks;
+  const auto has = [&](const std::string& name) {
+    return std::ranges::find(networks, name, &NetworkList::name) != networks.end();
+  };
+  for (const std::string& file : filesIn(netDir, {".conflist", ".conf", ".json"})) {
+    try {
+      NetworkList list = NetworkList::load(file, netDir);
+      if (!has(list.name)) networks.push_back(std::move(list));
+    } catch (const ConfigError& error) {
+      fault(file, error);
+    }
+  }
+  for (const KnownAttachment& one : known) {
+    if (has(one.attachment.network)) continue;
+    try {
+      auto list = recalledNetwork(one.attachment.network, netDir, records, cache);
+      if (list) networks.push_back(*std::move(list));
+    } catch (const ConfigError&) {  // what is in the cache is not to be relied on
+    }
+  }
+  return networks;
+}
+
 std::string containerIdOf(const netns::NetNS& ns) {
   return std::string(kDerivedId) + std::to_string(ns.identity().ino);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -73,6 +74,13 @@ std::optional<NetworkList> recalledNetwork(const std::string& network, const std
 // recalled, so that the container can be disconnected: said on standard error.
 NetworkList rememberedNetwork(const std::string& network, const std::string& netDir,
                               const RecordStore& records, const ResultCache& cache);
+
+// allNetworks() are the configured ones, the first of each name, and after them those that are configured no
+// more and that some of `known` are on. `fault` is told of files that are no configuration.
+std::vector<NetworkList> allNetworks(
+    const std::string& netDir, const RecordStore& records, const ResultCache& cache,
+    const std::vector<KnownAttachment>& known,
+    const std::function<void(const std::string& file, const ConfigError&)>& fault);
 
 // containerIdOf() is what a container is called when nobody says: "netns-" and the inode number of its
 // namespace.

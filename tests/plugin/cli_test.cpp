@@ -84,6 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Misuse{{"--frobnicate"}, "fairlead: --frobnicate: no such option"},
                     Misuse{{"add"}, "NETWORK is required"}, Misuse{{"add", "x"}, "--netns is required"},
                     Misuse{{"add", "x", "--netns"}, "--netns"}, Misuse{{"ls", "x", "y"}, "y"},
+                    Misuse{{"gc", "--valid", "c1/eth0"}, "--valid: names attachments of one NETWORK"},
                     Misuse{{"del", "x"}, "--netns or --container-id is required"},
                     Misuse{{"add", "x", "--netns", "y", "--args", "IP"}, "--args: IP: must be K=V"},
                     Misuse{{"add", "x", "--netns", "y", "--capability-args", "[]"},

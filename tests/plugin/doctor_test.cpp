@@ -38,7 +38,7 @@ class DoctorTest : public test::CliRootTest {
   // findings() are those of one kind; there must be no other.
   Json findings(const std::string& kind) const {
     const Output output = fairlead("doctor", {"--json"});
-    const Json all = Json::parse(output.out);
+    Json all = Json::parse(output.out);
     EXPECT_EQ(output.status, all.empty() ? 0 : 1) << output.err;
     for (const Json& one : all) EXPECT_EQ(one.at("kind"), kind) << one;
     return all;
@@ -159,6 +159,32 @@ TEST_F(DoctorTest, FindsAnAddressThatTwoHave) {
     fairlead("del", {"twin", "--netns", netns});
   }
   must({"ip", "netns", "del", "second"});
+}
+
+TEST_F(DoctorTest, GcOfNoNetworkIsOfAll) {
+  fairlead.conf("20-other.conflist", R"({"cniVersion": "1.1.0", "name": "other", "plugins": [
+      {"type": "bridge", "bridge": "cbr1", "ipam": {"type": "host-local", "dataDir": ")" +
+                                         fairlead.dir / "ipam" + R"(",
+       "ranges": [[{"subnet": "10.98.0.0/24"}]]}}]})");
+  for (const char* netns : {"gone", "away"}) must({"ip", "netns", "add", netns});
+  add("web");
+  add("gone");
+  add("away", "other");
+  for (const char* netns : {"gone", "away"}) must({"ip", "netns", "del", netns});
+  fs::remove(fairlead.dir / "net.d/20-other.conflist");
+  EXPECT_EQ(findings("orphan").size(), 2U);
+  const Output dry = fairlead("gc", {"--dry-run"});
+  EXPECT_TRUE(has(dry.out, "net: 1 to remove, 1 kept\n")) << dry.out;
+  EXPECT_TRUE(has(dry.out, "other: 1 to remove, 0 kept\n")) << dry.out;
+  const std::string bad = fairlead.conf("30-bad.conflist", "{");
+  const Output gc = fairlead("gc");
+  EXPECT_EQ(gc.status, 1) << "of one it is not known what it is";
+  EXPECT_TRUE(has(gc.err, bad)) << gc.err;
+  fs::remove(bad);
+  EXPECT_EQ(reservations(), "net/10.99.0.2\n");
+  EXPECT_EQ(fairlead("gc").status, 0);
+  EXPECT_EQ(fairlead("check", {"net", "--netns", "web"}).status, 0);
+  del("web");
 }
 
 TEST_F(DoctorTest, FindsFilesThatAreNoRecordsAndBadConfigurations) {
