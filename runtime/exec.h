@@ -4,6 +4,9 @@
 // and the signal mask of the one that makes it. So it is made by the caller's thread when that is one of the
 // pool, and by the template thread when the caller is locked to its own, which may have been changed.
 //
+// To the kernel that thread is the parent: a child that asks for a signal at its parent's death
+// (PR_SET_PDEATHSIG) gets it when the thread ends, as one does whose goroutine ends locked.
+//
 // The program must not ignore SIGCHLD, or the kernel discards the status before anybody can ask for it.
 #pragma once
 
