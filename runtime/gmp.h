@@ -134,8 +134,9 @@ struct Sched {
   std::atomic<bool> gcwaiting{false};
   std::atomic<uint32_t> stopwait{0};  // Ps that have not stopped yet
 
-  // Ms whose locked goroutine waits. Added to under lock; taken from by the waker, which runs, so that
-  // checkdead cannot be misled. May be -1 for a moment, when the waker is quicker.
+  // Ms whose locked goroutine waits. Added to by the M itself, before it asks whether somebody runs; taken
+  // from by the waker, which runs, so that checkdead cannot be misled. May be -1 for a moment, when the waker
+  // is quicker.
   std::atomic<int> nmidlelocked{0};
   std::atomic<uint32_t> npidle{0};     // written under lock
   std::atomic<uint32_t> runqsize{0};   // written under lock

@@ -25,6 +25,13 @@ void mput(M* m) {
   checkdead();
 }
 
+// appendGlobal() puts a batch on the global queue, under Sched::lock.
+void appendGlobal(GQueue& batch) {
+  if (batch.empty()) return;
+  sched.runq.append(batch);
+  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
+}
+
 }  // namespace
 
 M* mget() {
@@ -78,8 +85,7 @@ void globrunqput(G* gp) {
 void globrunqputBatch(GQueue& batch) {
   if (batch.empty()) return;
   sched.lock.lock();
-  sched.runq.append(batch);
-  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
+  appendGlobal(batch);
   sched.lock.unlock();
 }
 
@@ -151,8 +157,8 @@ void handoffp(P* p) {
   }
   GQueue work;
   if (!stopping) p->runq.drainTo(work);
-  globrunqputBatch(work);
-  sched.lock.lock();
+  sched.lock.lock();  // once: a spinner may be after that work already
+  appendGlobal(work);
   const bool stopped = sched.gcwaiting.load(std::memory_order_relaxed);
   if (!stopped && !p->runq.empty()) {  // the world has started again meanwhile
     sched.lock.unlock();
@@ -185,7 +191,7 @@ void wakep(bool fenced) {
 
 // checkdead() ends the program when no M runs or ever will. Called whenever one more has gone to sleep.
 void checkdead() {
-  const int running = sched.mcount - sched.nmidle - sched.nmidlelocked.load(std::memory_order_relaxed);
+  const int running = sched.mcount - sched.nmidle - sched.nmidlelocked.load(std::memory_order_seq_cst);
   // The last one awake keeps a timer that was stopped: it has to come here itself.
   if (running == 1 && keeper.useless()) keeper.wake();
   if (running > 0 || timers.pending() || netpollWaiters() != 0 || sched.foreign) return;

@@ -6,10 +6,12 @@
 namespace fairlead::runtime {
 namespace {
 
-constexpr int kLeast = 4;                  // pauses before the first look
-constexpr int kMost = 128;                 // about 6 microseconds
-constexpr int kEnough = 256;               // pauses after which the thread sleeps
-constexpr int64_t kStreak = 50'000;        // nanoseconds between two encounters that belong together
+constexpr int kLeast = 4;     // pauses before the first look
+constexpr int kMost = 128;    // about 6 microseconds
+constexpr int kEnough = 256;  // pauses after which the thread sleeps
+// Nanoseconds between two encounters that belong together: three times the wait of the first, and a little.
+constexpr int64_t kStreakPerPause = 150;
+constexpr int64_t kStreak = 200;
 constexpr int64_t kOversight = 1'000'000;  // nanoseconds
 
 // Encounters is the thread's memory of having met another one at a lock.
@@ -26,7 +28,8 @@ constinit thread_local Encounters encounters;
 int pausesBetweenLooks() {
   const int64_t now = nanotime();
   Encounters& mine = encounters;
-  mine.pauses = now - mine.last < kStreak ? std::min(mine.pauses * 2, kMost) : kLeast;
+  const bool again = now - mine.last < mine.pauses * kStreakPerPause + kStreak;
+  mine.pauses = again ? std::min(mine.pauses * 2, kMost) : kLeast;
   mine.last = now;
   return mine.pauses;
 }

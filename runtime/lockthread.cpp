@@ -152,10 +152,13 @@ void stoplockedm(M* m) {
     fatal("stoplockedm: inconsistent locking");
   }
   if (m->p != nullptr) handoffp(releasep(m));
-  sched.lock.lock();
-  sched.nmidlelocked.fetch_add(1, std::memory_order_relaxed);
-  checkdead();
-  sched.lock.unlock();
+  sched.nmidlelocked.fetch_add(1, std::memory_order_seq_cst);
+  // A spinner finds work or calls checkdead() itself, after us.
+  if (sched.nmspinning.load(std::memory_order_seq_cst) == 0) {
+    sched.lock.lock();
+    checkdead();
+    sched.lock.unlock();
+  }
   m->note.sleep();
   if (gp->status.load(std::memory_order_relaxed) != GStatus::Runnable) fatal("stoplockedm: not runnable");
   acquirep(m, std::exchange(m->nextp, nullptr));

@@ -1,5 +1,5 @@
-// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GlobalQueue what all Ps share, GQueue
-// a plain list, used for batches on their way.
+// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GlobalQueue what all Ps share,
+// GQueue a plain list, used for batches on their way.
 #pragma once
 
 #include <algorithm>
@@ -54,8 +54,9 @@ class GQueue {
   uint32_t size_ = 0;
 };
 
-// GlobalQueue is first-in first-out too, and as long as it has to be. A ring and not a list: the goroutines in
-// it have not run for long, and a list's next link is in a record that no cache has. Sched::lock guards it.
+// GlobalQueue is first-in first-out too, and as long as it has to be. A ring and not a list: the goroutines
+// in it have not run for long, and a list's next link is in a record that no cache has. Sched::lock guards
+// it.
 class GlobalQueue {
  public:
   void push(G* gp) {
