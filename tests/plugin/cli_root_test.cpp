@@ -187,7 +187,8 @@ TEST_F(CliRootTest, GcLeavesHoldersThatItDoesNotKnow) {
   EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
 }
 
-// Masquerading goes on beside the veth pair: 14 MB of address space have no room for a goroutine's stack.
+// Masquerading goes on beside the veth pair: 18 MB of address space have no room for the stacks of
+// goroutines.
 TEST_F(CliRootTest, AProcessThatCannotGoOnAnswersInCnisWords) {
   const std::string conf = fairlead.dir.write("plugin.json", R"({"cniVersion": "1.1.0", "name": "net",
       "type": "bridge", "bridge": "cbr0", "isGateway": true, "ipMasq": true,
@@ -199,7 +200,7 @@ TEST_F(CliRootTest, AProcessThatCannotGoOnAnswersInCnisWords) {
                {"CNI_COMMAND=" + verb, "CNI_CONTAINERID=c1", "CNI_NETNS=/run/netns/web", "CNI_IFNAME=eth0",
                 "CNI_PATH=" FAIRLEAD_CNI_DIR, "FAIRLEAD_RUN_DIR=" + fairlead.dir / "run"});
   };
-  const Output add = call("ADD", "ulimit -v 14000; ");
+  const Output add = call("ADD", "ulimit -v 18000; ");
   EXPECT_EQ(add.status, 2) << add.err;
   const Json answer = Json::parse(add.out);
   EXPECT_EQ(answer.at("code"), 999);
