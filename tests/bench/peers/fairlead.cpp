@@ -8,16 +8,19 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <span>
 #include <utility>
 
+#include "runtime/blocking.h"
 #include "runtime/chan.h"
 #include "runtime/gmp.h"
 #include "runtime/net.h"
 #include "runtime/runtime.h"
 #include "runtime/select.h"
 #include "runtime/sync.h"
+#include "runtime/time.h"
 
 namespace fairlead::runtime {
 namespace {
@@ -301,6 +304,103 @@ double echo() {
   return nanosecondsSince(start) / (double{kConnections} * kRequests);
 }
 
+// What follows needs two Ps; with one there is no figure.
+constexpr double kNone = 0;
+
+void spinFor(std::chrono::nanoseconds d) {
+  const auto until = Clock::now() + d;
+  while (Clock::now() < until) {
+  }
+}
+
+void sleepInKernel(std::chrono::nanoseconds d) {
+  const BlockingSection blocking;
+  const timespec span{.tv_sec = 0, .tv_nsec = d.count()};
+  nanosleep(&span, nullptr);
+}
+
+// Go's WakeupParallel: two goroutines, each of which works while the other waits for it. What an iteration
+// takes beyond that work is the price of two wake-ups.
+template <auto Delay>
+double wakeup() {
+  constexpr int kIterations = 5'000;
+  constexpr std::chrono::microseconds kDelay{10};
+  constexpr std::chrono::microseconds kWork{5};
+  if (maxProcs() < 2) return kNone;
+  const Chan<int> ping;
+  const Chan<int> pong;
+  go([=] {
+    for (int i = 0; i < kIterations; ++i) {
+      Delay(kDelay);
+      ping.receive();
+      Delay(kDelay + kWork);
+      pong.send(i);
+    }
+  });
+  const auto start = Clock::now();
+  for (int i = 0; i < kIterations; ++i) {
+    Delay(kDelay + kWork);
+    ping.send(i);
+    Delay(kDelay);
+    pong.receive();
+  }
+  const std::chrono::nanoseconds work = 2 * (kDelay + kWork);
+  return nanosecondsSince(start) / kIterations - static_cast<double>(work.count());
+}
+
+// Go's ParallelTimerLatency: timers of a millisecond, one P less than there are for their functions, each of
+// which goes on until all have begun. The mean lateness.
+double timerLatency() {
+  constexpr int kRounds = 300;
+  const int timers = maxProcs() - 1;
+  if (timers < 1) return kNone;
+  std::atomic<int64_t> late{0};
+  for (int round = 0; round < kRounds; ++round) {
+    std::atomic<int> begun{0};
+    WaitGroup group;
+    group.add(timers);
+    const auto due = Clock::now() + std::chrono::milliseconds(1);
+    for (int i = 0; i < timers; ++i) {
+      afterFunc(std::chrono::milliseconds(1), [&, due] {
+        late += static_cast<int64_t>(nanosecondsSince(due));
+        ++begun;
+        while (begun < timers) checkpoint();
+        group.done();
+      });
+    }
+    while (begun < timers) checkpoint();
+    group.wait();
+    spinFor(std::chrono::milliseconds(1));
+  }
+  return static_cast<double>(late) / (kRounds * timers);
+}
+
+// Go's StaggeredTickerLatency: a ticker of 3 ms per P, begun one after another, and 300 us of work for each
+// tick. The mean time from the tick to whoever waits for it.
+double tickerLatency() {
+  constexpr std::chrono::microseconds kPeriod{3'000};
+  constexpr int kTicks = 200;
+  const int tickers = maxProcs();
+  if (tickers < 2) return kNone;
+  std::atomic<int64_t> late{0};
+  WaitGroup group;
+  for (int i = 0; i < tickers; ++i) {
+    spinFor(kPeriod / tickers);
+    group.go([&] {
+      const auto begun = Clock::now();
+      const Ticker ticker(kPeriod);
+      for (int k = 0; k < kTicks; ++k) {
+        ticker.channel().receive();
+        const auto since = std::chrono::nanoseconds(Clock::now() - begun);
+        late += (since % kPeriod).count();
+        spinFor(std::chrono::microseconds(300));
+      }
+    });
+  }
+  group.wait();
+  return static_cast<double>(late) / (double{kTicks} * tickers);
+}
+
 struct Row {
   const char* name;
   double (*run)();
@@ -321,6 +421,10 @@ constexpr std::array kRows{
     Row{"skynet", skynetMillion},
     Row{"sleepers", sleepers},
     Row{"echo", echo},
+    Row{"wakeup", wakeup<spinFor>},
+    Row{"wakeup-syscall", wakeup<sleepInKernel>},
+    Row{"timer-latency", timerLatency},
+    Row{"ticker-latency", tickerLatency},
 };
 
 }  // namespace

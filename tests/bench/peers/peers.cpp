@@ -47,6 +47,10 @@ constexpr std::array kRows{
     Row{"skynet", "skynet, a million leaves", 1e6, "ms"},
     Row{"sleepers", "100,000 sleepers of 10 ms", 1e6, "ms"},
     Row{"echo", "TCP echo, 64 connections of 512 B, a request", 1, "ns"},
+    Row{"wakeup", "two that wait for each other and work 15 us: wake-ups", 1, "ns"},
+    Row{"wakeup-syscall", "the same, but asleep in the kernel for those 15 us", 1e3, "us"},
+    Row{"timer-latency", "1 ms timers while all Ps are busy: lateness", 1, "ns"},
+    Row{"ticker-latency", "3 ms tickers, 10 % busy: lateness", 1e3, "us"},
     Row{"seed-free", "the seeds' benchmark, three million values", 1e6, "ms"},
     Row{"seed-locked", "the same, consumer locked", 1e6, "ms"},
 };

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -306,6 +307,101 @@ func echo() float64 {
 	return float64(time.Since(start).Nanoseconds()) / (connections * requests)
 }
 
+// What follows needs two Ps; with one there is no figure.
+
+func spinFor(d time.Duration) {
+	for start := time.Now(); time.Since(start) < d; {
+	}
+}
+
+func sleepInKernel(d time.Duration) {
+	span := syscall.NsecToTimespec(d.Nanoseconds())
+	syscall.Nanosleep(&span, nil)
+}
+
+func wakeup(delay func(time.Duration)) float64 {
+	const iterations = 5000
+	const pause, work = 10 * time.Microsecond, 5 * time.Microsecond
+	if runtime.GOMAXPROCS(0) < 2 {
+		return 0
+	}
+	ping := make(chan int)
+	pong := make(chan int)
+	go func() {
+		for i := 0; i < iterations; i++ {
+			delay(pause)
+			<-ping
+			delay(pause + work)
+			pong <- i
+		}
+	}()
+	start := time.Now()
+	for i := 0; i < iterations; i++ {
+		delay(pause + work)
+		ping <- i
+		delay(pause)
+		<-pong
+	}
+	return float64(time.Since(start).Nanoseconds())/iterations - float64(2*(pause+work).Nanoseconds())
+}
+
+func timerLatency() float64 {
+	const rounds = 300
+	timers := runtime.GOMAXPROCS(0) - 1
+	if timers < 1 {
+		return 0
+	}
+	var late int64
+	for round := 0; round < rounds; round++ {
+		var begun int32
+		var group sync.WaitGroup
+		group.Add(timers)
+		due := time.Now().Add(time.Millisecond)
+		for i := 0; i < timers; i++ {
+			time.AfterFunc(time.Millisecond, func() {
+				atomic.AddInt64(&late, time.Since(due).Nanoseconds())
+				atomic.AddInt32(&begun, 1)
+				for atomic.LoadInt32(&begun) < int32(timers) {
+				}
+				group.Done()
+			})
+		}
+		for atomic.LoadInt32(&begun) < int32(timers) {
+		}
+		group.Wait()
+		spinFor(time.Millisecond)
+	}
+	return float64(late) / float64(rounds*timers)
+}
+
+func tickerLatency() float64 {
+	const period = 3 * time.Millisecond
+	const ticks = 200
+	tickers := runtime.GOMAXPROCS(0)
+	if tickers < 2 {
+		return 0
+	}
+	var late int64
+	var group sync.WaitGroup
+	for i := 0; i < tickers; i++ {
+		spinFor(period / time.Duration(tickers))
+		group.Add(1)
+		go func() {
+			begun := time.Now()
+			ticker := time.NewTicker(period)
+			for k := 0; k < ticks; k++ {
+				<-ticker.C
+				atomic.AddInt64(&late, (time.Since(begun) % period).Nanoseconds())
+				spinFor(300 * time.Microsecond)
+			}
+			ticker.Stop()
+			group.Done()
+		}()
+	}
+	group.Wait()
+	return float64(late) / float64(ticks*tickers)
+}
+
 func main() {
 	each := func(n int, f func(int)) func() float64 {
 		return func() float64 { return perOperation(n, f) }
@@ -325,13 +421,17 @@ func main() {
 			defer runtime.UnlockOSThread()
 			return perOperation(50000, roundTrips)
 		},
-		"locked-server": each(50000, lockedServer),
-		"skynet":        skynetMillion,
-		"sleepers":      sleepers,
-		"echo":          echo,
-		"seed-free":     func() float64 { seed(false); return 0 },
-		"seed-locked":   func() float64 { seed(true); return 0 },
-		"version":       func() float64 { fmt.Println(runtime.Version()); os.Exit(0); return 0 },
+		"locked-server":  each(50000, lockedServer),
+		"skynet":         skynetMillion,
+		"sleepers":       sleepers,
+		"echo":           echo,
+		"wakeup":         func() float64 { return wakeup(spinFor) },
+		"wakeup-syscall": func() float64 { return wakeup(sleepInKernel) },
+		"timer-latency":  timerLatency,
+		"ticker-latency": tickerLatency,
+		"seed-free":      func() float64 { seed(false); return 0 },
+		"seed-locked":    func() float64 { seed(true); return 0 },
+		"version":        func() float64 { fmt.Println(runtime.Version()); os.Exit(0); return 0 },
 	}
 	run := rows[os.Args[1]]
 	if run == nil {
