@@ -132,6 +132,9 @@ HostLocalConf HostLocalConf::read(const Call& call) {
 
   HostLocalConf conf;
   const std::string dataDir = ipam.string("dataDir");
+  // JSON may hold a NUL: the kernel would see less of the path than we do, and no directory of this network's
+  // own.
+  if (dataDir.find('\0') != std::string::npos) throw CniError::internal("invalid dataDir " + quoted(dataDir));
   conf.directory = cleanPath((dataDir.empty() ? std::string(kDefaultDataDir) : dataDir) + "/" + call.name);
   conf.resolvConf = ipam.string("resolvConf");
   for (const Json* route : ipam.list("routes")) {
