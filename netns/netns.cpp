@@ -42,7 +42,8 @@ uint32_t magicOf(int fd, const std::string& path) {
 NetNSError openError(const std::string& path, int code) {
   using Kind = NetNSError::Kind;
   const std::string attempted = "open " + path;
-  if (code == ENOENT || code == ENOTDIR) return {Kind::NotFound, code, attempted};
+  if (code == ENOENT || code == ENOTDIR || code == ELOOP || code == ENAMETOOLONG)
+    return {Kind::NotFound, code, attempted};
   if (code != ENXIO && code != ENODEV) return {Kind::Other, code, attempted};
   // A socket or a device without a driver cannot even be opened.
   struct statfs info {};
