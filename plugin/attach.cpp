@@ -5,6 +5,7 @@
 
 #include "netns/link.h"
 #include "plugin/error.h"
+#include "plugin/skel.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -24,6 +25,14 @@ std::string reason(const NetNSError& error, const std::string& path) {
   if (error.kind() == NetNSError::Kind::NotNamespace)
     return "unknown FS magic on " + quoted(path) + ": " + hex(error.fsMagic());
   return "failed to Statfs " + quoted(path) + ": " + netns::errnoText(error.code());
+}
+
+// open() looks once more at what it has opened: the path may have become another namespace's since dispatch()
+// did. CHECK changes nothing and may look anywhere.
+NetNS open(const Call& call) {
+  NetNS ns = NetNS::open(call.env.netns);
+  if (call.env.command != "CHECK") refuseOwnNetNS(call.env, ns.identity());
+  return ns;
 }
 
 bool hasLink(const NetNS& ns, const std::string& name) {
@@ -60,7 +69,7 @@ void warn(const std::string& text) { std::fprintf(stderr, "fairlead: %s\n", text
 NetNS openContainer(const Call& call) {
   const std::string& path = call.env.netns;
   try {
-    return NetNS::open(path);
+    return open(call);
   } catch (const NetNSError& error) {
     throw CniError::internal("failed to open netns " + quoted(path) + ": " + reason(error, path));
   }
@@ -69,7 +78,7 @@ NetNS openContainer(const Call& call) {
 std::optional<NetNS> openContainerIfAny(const Call& call) {
   if (call.env.netns.empty()) return std::nullopt;
   try {
-    return NetNS::open(call.env.netns);
+    return open(call);
   } catch (const NetNSError& error) {
     if (error.kind() == NetNSError::Kind::Other) throw;
     return std::nullopt;

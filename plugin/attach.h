@@ -16,10 +16,12 @@
 
 namespace fairlead::plugin {
 
-// openContainer() opens CNI_NETNS. Throws CniError 999 "failed to open netns ...".
+// openContainer() opens CNI_NETNS. Throws CniError 999 "failed to open netns ...",
+// and 8 when it is the host's own and the verb is not CHECK.
 netns::NetNS openContainer(const Call& call);
 // openContainerIfAny() is for DEL: an empty or missing path, or one that is no namespace any more, is
-// nullopt. Throws netns::Error when the system refuses.
+// nullopt. Throws netns::Error when the system refuses, CniError 8 when it is the
+// host's own.
 std::optional<netns::NetNS> openContainerIfAny(const Call& call);
 
 // claim() makes the record of an ADD that starts. What an interrupted ADD of the same attachment left, or one

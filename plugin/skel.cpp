@@ -152,19 +152,11 @@ void checkVersion(const Plugin& plugin, const Call& call) {
                  "config is " + quoted(call.version) + ", plugin supports [" + join(supported, " ") + "]");
 }
 
-// checkNetNS() refuses the host's own namespace. The reference does so after it has acted, which has taken
-// hosts offline (loopback's DEL sets lo down). A path that cannot be looked at is the plugin's to judge.
+// checkNetNS() looks before the plugin does anything. A path that cannot be looked at is the plugin's to
+// judge.
 void checkNetNS(const Environment& env) {
-  std::string lower = env.netnsOverride;
-  std::ranges::transform(lower, lower.begin(), lowerCase);
-  if (lower == "1" || lower == "true") return;
   struct stat given;
-  struct stat own;
-  if (::stat(env.netns.c_str(), &given) != 0) return;
-  if (::stat("/proc/thread-self/ns/net", &own) != 0)
-    throw CniError(Code::InvalidNetNS, "get plugin's netns failed", "/proc/thread-self/ns/net");
-  if (given.st_dev == own.st_dev && given.st_ino == own.st_ino)
-    throw CniError(Code::InvalidNetNS, "plugin's netns and netns from CNI_NETNS should not be the same");
+  if (::stat(env.netns.c_str(), &given) == 0) refuseOwnNetNS(env, {.dev = given.st_dev, .ino = given.st_ino});
 }
 
 // addResult() is the plugin's ADD. Results before 0.3.0 hold less, or nothing when there is no address: what
@@ -219,6 +211,17 @@ std::string versionText(const Plugin& plugin) {
 }
 
 }  // namespace
+
+void refuseOwnNetNS(const Environment& env, const netns::NetNS::Identity& given) {
+  std::string lower = env.netnsOverride;
+  std::ranges::transform(lower, lower.begin(), lowerCase);
+  if (lower == "1" || lower == "true") return;
+  struct stat own;
+  if (::stat("/proc/thread-self/ns/net", &own) != 0)
+    throw CniError(Code::InvalidNetNS, "get plugin's netns failed", "/proc/thread-self/ns/net");
+  if (given.dev == own.st_dev && given.ino == own.st_ino)
+    throw CniError(Code::InvalidNetNS, "plugin's netns and netns from CNI_NETNS should not be the same");
+}
 
 Call makeCall(const Environment& env, std::string input) {
   checkEnvironment(env);

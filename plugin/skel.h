@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "netns/netns.h"
 #include "plugin/call.h"
 #include "plugin/plugin.h"
 
@@ -34,6 +35,11 @@ int serve(const Plugin& plugin);
 // std::exception becomes code 999 with its text, and a failure without details gets the call's (plugin,
 // network, container, interface).
 std::optional<Result> dispatch(const Plugin& plugin, const Call& call);
+
+// refuseOwnNetNS() throws CniError 8 when `given` is the host's own namespace, unless CNI_NETNS_OVERRIDE
+// allows that. The reference does so after it has acted, which has taken hosts offline (loopback's DEL sets
+// lo down). Must run in the host's namespace.
+void refuseOwnNetNS(const Environment& env, const netns::NetNS::Identity& given);
 
 // makeCall() checks the environment and the configuration for a verb and builds the Call. Throws CniError.
 Call makeCall(const Environment& env, std::string input);
