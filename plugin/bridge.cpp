@@ -218,8 +218,9 @@ class Bridge : public Plugin {
     if (foreign && wiring.conf.ipMasq) collect(errors, [&] { forgetForeignMasquerade(wiring.attachment); });
     World world(ns ? &*ns : nullptr);
     for (std::string& error : planOf(wiring, true).undo(world)) errors.push_back(std::move(error));
-    // The address last: it must not be given to another while the link that has it is still there.
-    if (!wiring.conf.ipam.empty())
+    // The address last, and not after a failure: it must not be given to another while the link that has it
+    // is still there. The runtime will try again.
+    if (errors.empty() && !wiring.conf.ipam.empty())
       collect(errors, [&] { Delegate::find(wiring.conf.ipam, call.env.path).del(call); });
     if (errors.empty()) store.remove(wiring.attachment);
     throwIfAny(errors);
@@ -253,7 +254,9 @@ class Bridge : public Plugin {
     collect(errors, [&] { collectLinks(world, call.name, valid); });
     collect(errors, [&] { collectMasquerade(call.name, valid, [&] { return world.alone(); }); });
     if (valid.empty()) collect(errors, [&] { collectBridge(world, conf.bridge); });
-    if (!conf.ipam.empty()) collect(errors, [&] { Delegate::find(conf.ipam, call.env.path).gc(call); });
+    // As in del(): what could not be removed keeps its address.
+    if (errors.empty() && !conf.ipam.empty())
+      collect(errors, [&] { Delegate::find(conf.ipam, call.env.path).gc(call); });
     throwIfAny(errors);
   }
 
