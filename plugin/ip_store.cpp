@@ -22,12 +22,14 @@ constexpr off_t kMaxContent =
     256 << 10;  // an id comes from the environment, where a string has at most half of that
 constexpr std::string_view kSeparator = "\r\n";
 constexpr std::string_view kSpace = " \t\n\v\f\r";
+// After a power loss a file may be as long as it was and hold zeroes.
+constexpr std::string_view kAround("\0 \t\n\v\f\r", 7);
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(kSpace);
+  const size_t first = text.find_first_not_of(kAround);
   if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+  return text.substr(first, text.find_last_not_of(kAround) - first + 1);
 }
 
 // Anything else in a file was not written by a plugin.
@@ -226,9 +228,8 @@ bool IPStore::holds(const IP& ip) const {
 }
 
 bool IPStore::isAbandoned(const IP& ip) const {
-  struct stat status {};
-  return ::fstatat(directory_.get(), ip.str().c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(status.st_mode) && status.st_size == 0;
+  const auto content = readIfReadable(ip.str());
+  return content && content->find_first_not_of('\0') == std::string::npos;
 }
 
 std::vector<IP> IPStore::abandoned() const {

@@ -63,8 +63,8 @@ class IPStore {
   Owned find(const IPOwner& owner) const;
   // holds() tells whether a file has the address's name, going by what was found when the visit began.
   bool holds(const netns::IP& ip) const;
-  // An address is abandoned when its file is empty: both we and the reference write a file under the lock, so
-  // a crash has left it, and nobody's DEL will ever match it.
+  // An address is abandoned when its file is empty or holds zeroes only: both we and the reference write a
+  // file under the lock, so a crash or a power loss has left it, and nobody's DEL will ever match it.
   bool isAbandoned(const netns::IP& ip) const;
   std::vector<netns::IP> abandoned() const;
   // lastReserved() is the address that a range set gave out last; nullopt when unknown.

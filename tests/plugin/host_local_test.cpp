@@ -233,6 +233,19 @@ TEST_F(HostLocalTest, ChecksThatTheAttachmentHasAnAddress) {
   EXPECT_EQ(ours(net(), kCheck).status, 1);
 }
 
+TEST_F(HostLocalTest, GivesOutWhatAPowerLossLeft) {
+  const Json conf = net({{"subnet", "10.1.2.0/29"}}, "1.1.0");
+  put("10.1.2.2", "");
+  put("10.1.2.3", std::string(9, '\0'));
+  put("10.1.2.4", "# kept for the printer");
+  put("10.1.2.5", "\n");
+  put("last_reserved_ip.0", std::string(8, '\0'));
+  std::set<std::string> given;
+  for (const char* id : {"a", "b", "c"}) given.insert(ours(conf, {.id = id}).address());
+  EXPECT_EQ(given, (std::set<std::string>{"10.1.2.2/29", "10.1.2.3/29", "10.1.2.6/29"}));
+  EXPECT_EQ(ours(conf, {.id = "d"}).status, 1);
+}
+
 // ---- GC ----------------------------------------------------------------------------------------
 
 TEST_F(HostLocalTest, CollectsWhatIsNotValidAndLeavesWhatItDoesNotKnow) {
