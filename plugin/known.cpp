@@ -143,11 +143,13 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
 std::vector<HeldAddress> heldAddresses(const NetworkList& list) {
   std::vector<HeldAddress> held;
   std::set<std::string> directories;  // plugins of a list share one
-  for (size_t i = 0; i < list.plugins.size(); ++i) {
+  NetworkList flat = list;
+  flat.plugins = list.members();
+  for (size_t i = 0; i < flat.plugins.size(); ++i) {
     Environment env;
     env.command = "STATUS";
     env.path = "-";  // it has to be something; nobody looks along it
-    const auto directory = storeOf(makeCall(env, list.statusInput(i)));
+    const auto directory = storeOf(makeCall(env, flat.statusInput(i)));
     if (!directory || !directories.insert(*directory).second) continue;
     for (const std::string& path : filesIn(*directory, {""})) {
       std::string address = path.substr(path.rfind('/') + 1);

@@ -1,5 +1,5 @@
-// The one binary: the plugin it is called as, the one that the configuration's "type" names, or the command
-// line.
+// The one binary: the plugin it is called as, the one that the configuration's "type" names (its own name is
+// that of a chain), or the command line.
 #include <fcntl.h>
 #include <malloc.h>
 #include <unistd.h>
@@ -58,8 +58,10 @@ int goMain(int argc, char** argv) {
   // more than the lock that it saves.
   ::mallopt(M_ARENA_MAX, 1);
   openStandardStreams();
-  if (argc > 0)
-    if (const Plugin* plugin = findPlugin(baseName(argv[0])); plugin != nullptr) return serve(*plugin);
+  if (argc > 0) {
+    const Plugin* plugin = findPlugin(baseName(argv[0]));
+    if (plugin != nullptr && plugin != &chainPlugin()) return serve(*plugin);
+  }
   const char* command = std::getenv("CNI_COMMAND");
   if (argc <= 1 && command != nullptr && *command != '\0') return serve(ByType());
   return cli(argc, argv);

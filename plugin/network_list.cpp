@@ -156,6 +156,9 @@ std::string cniVersionOf(const Members& members) {
   return best;
 }
 
+// checkMembers() is for a chain: its entries follow the rules of a list's.
+void checkMembers(const Members& members, const std::string& file, const std::string& prefix);
+
 PluginConf pluginOf(const Json& conf, const std::string& file, const std::string& path) {
   if (!conf.is_object()) fail(file, path, shown(conf), "must be an object");
   const std::string prefix = path.empty() ? "" : path + ".";
@@ -171,7 +174,20 @@ PluginConf pluginOf(const Json& conf, const std::string& file, const std::string
       if (!value.is_boolean()) members.fail("capabilities." + key, &value, "must be true or false");
     }
   }
+  if (type == kChain) checkMembers(members, file, prefix);
   return {std::move(type), conf};
+}
+
+void checkMembers(const Members& members, const std::string& file, const std::string& prefix) {
+  const Json* plugins = members.find("plugins");
+  if (plugins == nullptr || !plugins->is_array() || plugins->empty())
+    members.fail("plugins", plugins, "must be a list of plugin configurations, with at least one entry");
+  for (size_t i = 0; i < plugins->size(); ++i) {
+    const std::string path = prefix + "plugins[" + std::to_string(i) + "]";
+    const PluginConf member = pluginOf((*plugins)[i], file, path);
+    if (member.type == kChain)
+      fail(file, path + ".type", plugin::quoted(kChain), "must be another: a chain has no chains in it");
+  }
 }
 
 // appendInlined() reads "plugins".
@@ -283,6 +299,18 @@ NetworkList NetworkList::load(const std::string& network, const std::string& net
   fail(netDir, "", "",
        files.empty() ? "no network configurations here (*.conflist, *.conf, *.json)"
                      : "no network is called " + plugin::quoted(network) + " (there are: " + others + ")");
+}
+
+std::vector<PluginConf> NetworkList::members() const {
+  std::vector<PluginConf> all;
+  for (const PluginConf& plugin : plugins) {
+    if (plugin.type != kChain) {
+      all.push_back(plugin);
+      continue;
+    }
+    for (const Json& member : plugin.conf.at("plugins")) all.push_back({member.at("type"), member});
+  }
+  return all;
 }
 
 std::string NetworkList::input(size_t index, const Result* prevResult, const Json& capabilityArgs) const {

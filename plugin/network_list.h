@@ -21,6 +21,9 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// kChain is the type of a plugin that is a list itself.
+inline constexpr std::string_view kChain = "fairlead";
+
 // PluginConf is one entry of the list.
 struct PluginConf {
   std::string type;
@@ -46,6 +49,9 @@ struct NetworkList {
   // parse() reads the text of one file. Plugins may also come from *.conf in a directory beside it that has
   // the network's name. Throws ConfigError.
   static NetworkList parse(std::string text, const std::string& file);
+
+  // members() are the plugins with those of a chain in the place of the chain.
+  std::vector<PluginConf> members() const;
 
   // input() is what plugin number `index` gets on its standard input: its entry with the network's name and
   // version, the result so far, and those of the `capabilityArgs` (an object) that it asks for. Compact, keys

@@ -6,10 +6,7 @@ namespace fairlead::plugin {
 
 std::span<const Plugin* const> plugins() {
   static const std::array kPlugins = {
-      &bridgePlugin(),
-      &loopbackPlugin(),
-      &hostLocalPlugin(),
-      &staticPlugin(),
+      &bridgePlugin(), &loopbackPlugin(), &hostLocalPlugin(), &staticPlugin(), &chainPlugin(),
   };
   return kPlugins;
 }

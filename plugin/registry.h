@@ -12,5 +12,6 @@ const Plugin& bridgePlugin();
 const Plugin& loopbackPlugin();
 const Plugin& hostLocalPlugin();
 const Plugin& staticPlugin();
+const Plugin& chainPlugin();
 
 }  // namespace fairlead::plugin

@@ -9,8 +9,8 @@ need jq nft ping
 enterHost "$@"
 
 plugins=$(readlink -f "$1") conf=$(readlink -f "$2")
-# ask FILTER reads the configuration of the list's one plugin.
-ask() { jq -r ".plugins[0] | $1" "$conf"; }
+# ask FILTER reads the configuration of the list's one plugin, or of a chain's first.
+ask() { jq -r ".plugins[0] | if .type == \"fairlead\" then .plugins[0] else . end | $1" "$conf"; }
 fairlead() { "$plugins/fairlead" "$@"; }  # with --json, only results are printed
 type=$(ask .type) bridge=$(ask '.bridge // empty')
 port() { ip -j -d link show master "$bridge" | jq -r ".[$1].ifname // empty"; }

@@ -140,6 +140,22 @@ TEST(NetworkListTest, FaultOfASinglePluginHasNoListInItsPath) {
             R"(x.conf: type: "": must not be empty: it names the plugin's binary)");
 }
 
+TEST(NetworkListTest, FaultsWithinAChainHaveItsPlace) {
+  const auto fault = [](const std::string& plugins) {
+    return faultOf(R"({"name": "n", "plugins": [{"type": "fairlead", "plugins": )" + plugins + "}]}",
+                   "x.conflist");
+  };
+  EXPECT_EQ(
+      fault(R"([{"type": "a"}, {}])"),
+      R"(x.conflist: plugins[0].plugins[1].type: missing: must not be empty: it names the plugin's binary)");
+  EXPECT_EQ(
+      fault("[]"),
+      "x.conflist: plugins[0].plugins: []: must be a list of plugin configurations, with at least one entry");
+  EXPECT_EQ(
+      fault(R"([{"type": "fairlead", "plugins": [{"type": "a"}]}])"),
+      R"(x.conflist: plugins[0].plugins[0].type: "fairlead": must be another: a chain has no chains in it)");
+}
+
 // ---- what is accepted --------------------------------------------------------------------------
 
 TEST(NetworkListTest, ListIsRead) {
@@ -154,6 +170,17 @@ TEST(NetworkListTest, ListIsRead) {
   ASSERT_EQ(list.plugins.size(), 2U);
   EXPECT_EQ(list.plugins[0].type, "a");
   EXPECT_EQ(list.plugins[1].type, "b");
+}
+
+TEST(NetworkListTest, MembersAreThoseOfChainsToo) {
+  const auto list = NetworkList::parse(
+      R"({"name": "n", "plugins": [{"type": "a"}, {"type": "fairlead", "plugins": [{"type": "b"}, {"type": "c"}]},
+                                   {"type": "d"}]})",
+      "x.conflist");
+  std::string types;
+  for (const PluginConf& member : list.members()) types += member.type;
+  EXPECT_EQ(types, "abcd");
+  EXPECT_EQ(list.plugins.size(), 3U);
 }
 
 TEST(NetworkListTest, HighestKnownOfSeveralVersionsWins) {
