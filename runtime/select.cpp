@@ -9,10 +9,10 @@
 // This is the one place where a thread holds more than one Lock.
 #include "runtime/select.h"
 
-#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <memory>
-#include <ranges>
+#include <utility>
 
 #include "runtime/fatal.h"
 #include "runtime/gmp.h"
@@ -126,12 +126,33 @@ class Select {
 
   void lockAll() {
     for (SelectCase& c : cases_.first(count_)) c.locked_ = c.polled_;
-    std::ranges::sort(cases_.first(count_) | std::views::transform(&SelectCase::locked_), std::less<>{},
-                      [](const SelectCase* c) { return c->chan_; });
+    sortByChannel();
     const ChanCore* last = nullptr;
     for (SelectCase& c : cases_.first(count_)) {
       if (c.locked_->chan_ != last) c.locked_->chan_->lock();
       last = c.locked_->chan_;
+    }
+  }
+
+  // sortByChannel() is a heap sort over the pointers `locked_` alone: the cases themselves stay where they
+  // are, as the channels know their waiters, and a view of the pointers is more than clang 14 can make of GCC
+  // 12's library.
+  void sortByChannel() {
+    const auto before = [&](std::size_t a, std::size_t b) {
+      return std::less<>{}(cases_[a].locked_->chan_, cases_[b].locked_->chan_);
+    };
+    const auto sink = [&](std::size_t root, std::size_t end) {
+      for (std::size_t child = 2 * root + 1; child < end; child = 2 * root + 1) {
+        if (child + 1 < end && before(child, child + 1)) ++child;
+        if (!before(root, child)) return;
+        std::swap(cases_[root].locked_, cases_[child].locked_);
+        root = child;
+      }
+    };
+    for (std::size_t root = count_ / 2; root-- > 0;) sink(root, count_);
+    for (std::size_t end = count_; end-- > 1;) {
+      std::swap(cases_[0].locked_, cases_[end].locked_);
+      sink(0, end);
     }
   }
 
