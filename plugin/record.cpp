@@ -206,8 +206,10 @@ Record Record::fromJson(const Json& value) {
   record.attachment = {fields.string("network"), fields.string("containerId"), fields.string("ifname")};
   record.type = fields.string("type");
   record.netns = fields.string("netns");
-  record.netnsIdentity = {.dev = static_cast<dev_t>(fields.integer("netnsDev")),
-                          .ino = static_cast<ino_t>(fields.integer("netnsIno"))};
+  const int64_t dev = fields.integer("netnsDev");
+  const int64_t ino = fields.integer("netnsIno");
+  if (dev < 0 || ino < 0) throw JsonError("a namespace's device and inode are numbers from 0 on");
+  record.netnsIdentity = {.dev = static_cast<dev_t>(dev), .ino = static_cast<ino_t>(ino)};
   record.bootId = fields.string("bootId");
   record.createdAt = fields.integer("createdAt");
   record.caller = fields.string("caller");
@@ -220,6 +222,7 @@ Record Record::fromJson(const Json& value) {
       !conf->is_object()) {
     throw JsonError("a record names its network and container, and has a configuration");
   }
+  Fields(*conf, "NetConf").string("cniVersion");  // call() reads it, and must be able to
   record.conf = *conf;
   return record;
 }
