@@ -12,7 +12,19 @@ namespace {
 
 using sysctl::Setting;
 
-class SysctlTest : public HostTest {};
+// A new namespace begins with the settings of the machine's first one, which may forward already.
+class SysctlTest : public HostTest {
+ protected:
+  SysctlTest() { sysctl::set(std::span(&kNoForwarding, 1)); }
+  static NetNS notForwarding() {
+    NetNS ns = NetNS::create();
+    sysctl::set(ns, std::span(&kNoForwarding, 1));
+    return ns;
+  }
+
+ private:
+  static inline const Setting kNoForwarding{.key = "net/ipv4/ip_forward", .value = "0"};
+};
 
 TEST_F(SysctlTest, SettingIsMadeInItsNamespaceOnly) {
   const NetNS container = NetNS::create();
@@ -65,7 +77,7 @@ TEST_F(SysctlTest, ReadOnlyTreeIsFineWhereNothingHasToChange) {
 }
 
 TEST_F(SysctlTest, HostileKeyIsRefusedBeforeAnyOtherIsWritten) {
-  const NetNS container = NetNS::create();
+  const NetNS container = notForwarding();
   const std::vector<Setting> settings = {{.key = "net/ipv4/ip_forward", .value = "1"},
                                          {.key = "../../etc/passwd", .value = "x"}};
   EXPECT_EQ(codeOf([&] { sysctl::set(container, settings); }), EINVAL);
