@@ -1,7 +1,6 @@
 #include "plugin/record.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,27 +11,12 @@
 #include <fstream>
 
 #include "plugin/names.h"
+#include "tests/plugin/no_descriptors.h"
 
 namespace fairlead::plugin {
 namespace {
 
 namespace fs = std::filesystem;
-
-// NoDescriptors has every open(2) of this process fail with EMFILE.
-class NoDescriptors {
- public:
-  NoDescriptors() {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &none);
-  }
-  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-
- private:
-  rlimit before_{};
-};
 
 class RecordStoreTest : public testing::Test {
  protected:
@@ -152,11 +136,12 @@ TEST_F(RecordStoreTest, WhatIsNoNetworkIsPassedOver) {
   EXPECT_TRUE(RecordStore(store_.directory() + "/none").list().empty());
 }
 
+#if defined(FAIRLEAD_CAN_DO_WITHOUT_DESCRIPTORS)
 TEST_F(RecordStoreTest, WhatCannotBeLookedAtIsAnError) {
   const Attachment attachment = record().attachment;
   addRecord(record());
   const auto failsToLook = [&](const auto& look) {
-    const NoDescriptors none;
+    const test::NoDescriptors none;
     try {
       look();
     } catch (const netns::Error& error) {
@@ -170,6 +155,7 @@ TEST_F(RecordStoreTest, WhatCannotBeLookedAtIsAnError) {
   EXPECT_TRUE(failsToLook([&] { static_cast<void>(store_.remove(attachment)); }));
   EXPECT_EQ(store_.list().size(), 1U);
 }
+#endif
 
 TEST_F(RecordStoreTest, ARecordOfAnotherBootIsNotAlive) {
   Record old = record();
