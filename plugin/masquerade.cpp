@@ -7,6 +7,7 @@
 #include "plugin/error.h"
 #include "plugin/names.h"
 #include "plugin/text.h"
+#include "runtime/runtime.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -121,7 +122,8 @@ class Masquerade : public Step {
   }
 
   // It needs no link and no namespace but the host's, and the kernel's nft lock is not RTNL.
-  bool beside() const override { return true; }
+  // On one CPU a thread more only costs: 8 ADDs at a time took 12 ms each instead of 9.
+  bool beside() const override { return runtime::maxProcs() > 1; }
 
  private:
   static CniError failed(const Error& error) { return failure("failed to set up masquerading", error); }
