@@ -88,7 +88,7 @@ class GlobalQueue {
 
   void grow() {
     const uint32_t room = capacity_ == 0 ? kLeast : capacity_ * 2;
-    auto** ring = static_cast<G**>(memory_.alloc(room * sizeof(G*), alignof(G*)));
+    auto** ring = static_cast<G**>(memory_.alloc(room * sizeof(void*), alignof(void*)));
     for (uint32_t i = 0; i < size_; ++i) ring[i] = ring_[(head_ + i) & (capacity_ - 1)];
     ring_ = ring;
     head_ = 0;
