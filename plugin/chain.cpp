@@ -121,12 +121,13 @@ class Chain : public Plugin {
       bool began = false;
       try {
         result = addOne(memberCall(call, members[i], "ADD", given), began);
+        began = true;  // what it did is there, whether or not its result can be passed on
+        previous = result->toJson(call.version);
       } catch (const CniError& error) {
         const std::string more = undo(call, members, began ? i + 1 : i, given);
         if (more.empty()) throw;
         throw CniError(error.code(), error.msg(), error.details() + "; " + more);
       }
-      previous = result->toJson(call.version);
     }
     return *std::move(result);
   }

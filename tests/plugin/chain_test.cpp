@@ -88,6 +88,16 @@ TEST_F(ChainTest, WhatCameBeforeAFailureIsUndoneLastFirst) {
   EXPECT_EQ(inputOf("two.DEL").at("prevResult").at("ips").at(0).at("address"), "10.1.0.2/24");
 }
 
+// Versions before 0.3.0 cannot say that there is no address.
+TEST_F(ChainTest, AResultThatCannotBePassedOnUndoesWhoeverGaveIt) {
+  member("one", "", R"(echo '{"cniVersion":"0.2.0"}')");
+  member("two", "10.1.0.2/24");
+  Call old = call("ADD", kBoth);
+  old.version = "0.2.0";
+  EXPECT_NE(failure(old).find("cannot convert"), std::string::npos);
+  EXPECT_EQ(dir.read("calls"), "one ADD\none DEL\n");
+}
+
 TEST_F(ChainTest, AMemberThatIsMissingUndoesTheOthersAndIsNamed) {
   member("one", "10.1.0.1/24");
   EXPECT_NE(failure(call("ADD", R"([{"type":"one"},{"type":"absent"}])")).find(R"(find plugin "absent")"),
