@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "runtime/arena.h"
-#include "runtime/futex.h"
 #include "runtime/g.h"
 
 namespace fairlead::runtime {
@@ -250,12 +249,14 @@ class RunQueue {
     }
   }
 
-  // Free-running counters: the index of a slot is the counter modulo the capacity.
-  std::atomic<uint32_t> head_{0};  // moved by the owner and by thieves
-  std::atomic<uint32_t> tail_{0};  // moved by the owner
   std::atomic<G*> runnext_{nullptr};
   uint32_t random_ = 0x9E3779B9U;  // the owner's, for shuffling
-  std::array<std::atomic<G*>, kCapacity> ring_{};
+  // Free-running counters: the index of a slot is the counter modulo the capacity. On a cache line of their
+  // own: who searches reads them all the time, and what the owner writes at every switch must not wait for
+  // that.
+  alignas(64) std::atomic<uint32_t> head_{0};  // moved by the owner and by thieves
+  std::atomic<uint32_t> tail_{0};              // moved by the owner
+  alignas(64) std::array<std::atomic<G*>, kCapacity> ring_{};
 };
 
 }  // namespace fairlead::runtime
