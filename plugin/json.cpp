@@ -39,6 +39,15 @@ void dropRepeated(Json::object_t& members) {
   members = std::move(result);
 }
 
+// plainLength() is how many of the first characters mean themselves in every JSON string: most texts, at
+// once.
+size_t plainLength(std::string_view text) {
+  const auto plain = [](char c) {
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+  };
+  return static_cast<size_t>(std::ranges::find_if_not(text, plain) - text.begin());
+}
+
 // Parser reads one document by recursive descent; kMaxDepth bounds its stack. Where Go's scanner meets the
 // end of the input it steps once more with a blank, and says so when a blank does not belong there; fail()
 // does the same.
@@ -146,6 +155,9 @@ class Parser {
         escape(out);
       } else if (static_cast<unsigned char>(c) < 0x20) {
         fail("in string literal");
+      } else if (const size_t size = plainLength(text_.substr(position_)); size > 0) {
+        out += text_.substr(position_, size);
+        position_ += size;
       } else {
         const Rune rune = decodeRune(text_.substr(position_));
         appendRune(out, rune.value);
@@ -260,6 +272,10 @@ class Printer {
       string(value.get_ref<const std::string&>());
     } else if (value.is_number_float()) {
       real(value);
+    } else if (value.is_number_unsigned()) {
+      out_ += std::to_string(value.get<uint64_t>());
+    } else if (value.is_number_integer()) {
+      out_ += std::to_string(value.get<int64_t>());
     } else {
       out_ += value.dump();
     }
@@ -299,6 +315,10 @@ class Printer {
   void string(std::string_view text) {
     out_ += '"';
     while (!text.empty()) {
+      const size_t plain = plainLength(text);
+      out_ += text.substr(0, plain);
+      text.remove_prefix(plain);
+      if (text.empty()) break;
       const Rune rune = decodeRune(text);
       if (rune.value == '"' || rune.value == '\\')
         out_ += {'\\', text[0]};
