@@ -4,9 +4,9 @@
 // configuration list (CNI spec, section 1) and are treated as a runtime treats them (section 4): ADD and
 // CHECK in order, each ADD with the result of the one before, DEL in reverse order, and an ADD that fails in
 // the middle undoes what came before. An entry that CNI_PATH resolves to another binary is executed as usual.
-#include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,92 +20,107 @@
 namespace fairlead::plugin {
 namespace {
 
-// kPassedOn are members that belong to the call and not to a plugin.
-constexpr const char* kPassedOn[] = {"cni.dev/valid-attachments", "cni.dev/attachments"};
+NetworkList listOf(const Call& call) {
+  try {
+    return NetworkList::ofChain(call);
+  } catch (const ConfigError& error) {
+    throw CniError(Code::InvalidConfig, error.what());
+  }
+}
 
-struct Member {
-  std::string type;
-  const Json* conf;
+// capabilityArgsOf() is what the runtime gave the chain. Each member gets of it what it asks for.
+Json capabilityArgsOf(const Call& call) {
+  const auto given = call.conf.find("runtimeConfig");
+  return given != call.conf.end() && given->is_object() ? *given : Json::object();
+}
+
+// Members are the plugins of a chain, and the calls that they get.
+class Members {
+ public:
+  explicit Members(const Call& call)
+      : list_(listOf(call)), env_(call.env), capabilityArgs_(capabilityArgsOf(call)) {}
+
+  size_t size() const { return list_.plugins.size(); }
+  const std::string& type(size_t i) const { return list_.plugins[i].type; }
+  Delegate find(size_t i) const { return Delegate::find(type(i), env_.path); }
+
+  Call call(size_t i, std::string_view verb, const std::optional<Result>& previous) const {
+    return with(verb, list_.input(i, previous ? &*previous : nullptr, capabilityArgs_));
+  }
+  Call statusCall(size_t i) const { return with("STATUS", list_.statusInput(i)); }
+  Call gcCall(size_t i, const std::vector<Attachment>& valid) const {
+    return with("GC", list_.gcInput(i, valid));
+  }
+
+ private:
+  Call with(std::string_view verb, std::string input) const {
+    Environment env = env_;
+    env.command = verb;
+    return makeCall(env, std::move(input));
+  }
+
+  NetworkList list_;
+  Environment env_;
+  Json capabilityArgs_;
 };
 
-std::vector<Member> membersOf(const Call& call) {
-  const auto fail = [](const std::string& what) -> CniError {
-    return {Code::InvalidConfig, "invalid chain: " + what};
-  };
-  const Fields fields(call.conf, "NetConf");
-  std::vector<Member> members;
-  for (const Json* conf : fields.list("plugins")) {
-    const std::string place = "plugins[" + std::to_string(members.size()) + "]";
-    if (!conf->is_object()) throw fail(place + " must be an object");
-    std::string type = Fields(*conf, "NetConf").string("type");
-    if (type.empty()) throw fail(place + ".type must not be empty: it names the plugin");
-    if (type == kChain) throw fail(place + R"(.type must not be "fairlead": a chain has no chains in it)");
-    members.push_back({std::move(type), conf});
-  }
-  if (members.empty()) throw fail("plugins must have at least one entry");
-  return members;
-}
-
-// granted() is what the runtime gives for the capabilities that the member asks for.
-Json granted(const Json& member, const Json* runtimeConfig) {
-  Json some = Json::object();
-  const auto wanted = member.find("capabilities");
-  if (runtimeConfig == nullptr || !runtimeConfig->is_object() || wanted == member.end() ||
-      !wanted->is_object())
-    return some;
-  for (const auto& [key, value] : runtimeConfig->items()) {
-    const auto asked = wanted->find(key);
-    if (asked != wanted->end() && *asked == true) some[key] = value;
-  }
-  return some;
-}
-
-// memberCall() is the call as the member gets it, with prevResult where there is one.
-Call memberCall(const Call& call, const Member& member, const char* verb, const Json* prevResult) {
-  Call own{.env = call.env,
-           .input = {},
-           .conf = *member.conf,
-           .name = call.name,
-           .type = member.type,
-           .version = call.version};
-  own.env.command = verb;
-  own.conf["name"] = call.name;
-  own.conf["cniVersion"] = call.version;
-  for (const char* key : kPassedOn)
-    if (const auto found = call.conf.find(key); found != call.conf.end()) own.conf[key] = *found;
-  if (prevResult != nullptr) own.conf["prevResult"] = *prevResult;
-  const auto runtimeConfig = call.conf.find("runtimeConfig");
-  Json capabilities = granted(*member.conf, runtimeConfig != call.conf.end() ? &*runtimeConfig : nullptr);
-  if (!capabilities.empty()) own.conf["runtimeConfig"] = std::move(capabilities);
-  own.input = dumpCompact(own.conf);
-  return own;
-}
-
-const Json* givenResult(const Call& call) {
-  const auto found = call.conf.find("prevResult");
-  return found != call.conf.end() && !found->is_null() ? &*found : nullptr;
-}
-
-// undo() sends DEL to the members before `end`, last first, and returns what went wrong.
-std::string undo(const Call& call, const std::vector<Member>& members, size_t end, const Json* result) {
-  std::vector<std::string> errors;
-  for (size_t i = end; i-- > 0;) {
+// Failures collects what goes wrong in a verb that does not stop at the first error.
+class Failures {
+ public:
+  template <class F>
+  void attempt(const std::string& what, const F& action) {
     try {
-      Delegate::find(members[i].type, call.env.path).del(memberCall(call, members[i], "DEL", result));
-    } catch (const std::exception& error) {
-      errors.push_back("undoing " + members[i].type + ": " + error.what());
+      action();
+    } catch (const CniError& error) {
+      add(what, error);
     }
   }
-  return join(errors, "; ");
+  void add(const std::string& what, const CniError& error) {
+    if (!first_)
+      first_ = error;
+    else
+      others_.push_back(what + ": " + error.what());
+  }
+  // throwIfAny() throws the first, with the others in its details.
+  void throwIfAny() const {
+    if (!first_) return;
+    std::vector<std::string> details = others_;
+    if (!first_->details().empty()) details.insert(details.begin(), first_->details());
+    throw CniError(first_->code(), first_->msg(), join(details, "; "));
+  }
+
+ private:
+  std::optional<CniError> first_;
+  std::vector<std::string> others_;
+};
+
+// undo() sends DEL to the members before `end`, last first.
+void undo(const Members& members, size_t end, const std::optional<Result>& result, Failures& failures) {
+  for (size_t i = end; i-- > 0;) {
+    failures.attempt("undoing " + members.type(i),
+                     [&] { members.find(i).del(members.call(i, "DEL", result)); });
+  }
+}
+
+// lastResult() is what the ADD ended with, for a DEL: a runtime gives it from 0.4.0 on, and one that cannot
+// be read counts as none.
+std::optional<Result> lastResult(const Call& call) {
+  if (!atLeast(call.version, kFirstWithResultInDel)) return std::nullopt;
+  try {
+    return call.prevResult();
+  } catch (const CniError&) {
+    return std::nullopt;
+  }
 }
 
 // addOne() leaves a built-in plugin's record open until the chain's result is delivered. `began` says whether
 // there may be something to undo when it throws.
-Result addOne(const Call& call, bool& began) {
-  const Delegate delegate = Delegate::find(call.type, call.env.path);
-  if (delegate.builtin() != nullptr) return dispatch(*delegate.builtin(), call).value();
+Result addOne(const Delegate& delegate, const Call& call, bool& began) {
+  began = delegate.builtin() == nullptr;  // ours undo themselves
+  Result result = began ? delegate.add(call) : dispatch(*delegate.builtin(), call).value();
   began = true;
-  return delegate.add(call);
+  static_cast<void>(result.toJson(call.version));  // it is there, whether or not it can be passed on
+  return result;
 }
 
 class Chain : public Plugin {
@@ -113,85 +128,69 @@ class Chain : public Plugin {
   std::string_view type() const override { return kChain; }
 
   Result add(const Call& call) const override {
-    const std::vector<Member> members = membersOf(call);
-    std::optional<Result> result;
-    Json previous = givenResult(call) != nullptr ? *givenResult(call) : Json();
+    const Members members(call);
+    std::optional<Result> result = call.prevResult();
     for (size_t i = 0; i < members.size(); ++i) {
-      const Json* given = previous.is_null() ? nullptr : &previous;
       bool began = false;
       try {
-        result = addOne(memberCall(call, members[i], "ADD", given), began);
-        began = true;  // what it did is there, whether or not its result can be passed on
-        previous = result->toJson(call.version);
+        result = addOne(members.find(i), members.call(i, "ADD", result), began);
       } catch (const CniError& error) {
-        const std::string more = undo(call, members, began ? i + 1 : i, given);
-        if (more.empty()) throw;
-        throw CniError(error.code(), error.msg(), error.details() + "; " + more);
+        Failures failures;
+        failures.add(members.type(i), error);
+        undo(members, began ? i + 1 : i, result, failures);
+        failures.throwIfAny();
       }
     }
     return *std::move(result);
   }
 
   void delivered(const Call& call) const override {
-    for (const Member& member : membersOf(call)) {
-      const Delegate delegate = Delegate::find(member.type, call.env.path);
-      if (delegate.builtin() != nullptr)
-        delegate.builtin()->delivered(memberCall(call, member, "ADD", nullptr));
+    const Members members(call);
+    for (size_t i = 0; i < members.size(); ++i) {
+      const Delegate delegate = members.find(i);
+      if (delegate.builtin() != nullptr) delegate.builtin()->delivered(members.call(i, "ADD", {}));
     }
   }
 
   void del(const Call& call) const override {
-    std::vector<Member> members = membersOf(call);
-    std::ranges::reverse(members);
-    forAll(call, members, "DEL", &Delegate::del);
+    const Members members(call);
+    Failures failures;
+    undo(members, members.size(), lastResult(call), failures);
+    failures.throwIfAny();
   }
 
   void check(const Call& call) const override {
-    for (const Member& member : membersOf(call))
-      Delegate::find(member.type, call.env.path).check(memberCall(call, member, "CHECK", givenResult(call)));
+    const Members members(call);
+    const std::optional<Result> result = call.prevResult();
+    for (size_t i = 0; i < members.size(); ++i) members.find(i).check(members.call(i, "CHECK", result));
   }
 
-  void gc(const Call& call) const override { forAll(call, membersOf(call), "GC", &Delegate::gc); }
+  void gc(const Call& call) const override {
+    const Members members(call);
+    const std::vector<Attachment> valid = call.validAttachments();
+    Failures failures;
+    for (size_t i = 0; i < members.size(); ++i)
+      failures.attempt(members.type(i), [&] { members.find(i).gc(members.gcCall(i, valid)); });
+    failures.throwIfAny();
+  }
 
   void status(const Call& call) const override {
-    for (const Member& member : membersOf(call))
-      Delegate::find(member.type, call.env.path).status(memberCall(call, member, "STATUS", nullptr));
+    const Members members(call);
+    for (size_t i = 0; i < members.size(); ++i) members.find(i).status(members.statusCall(i));
   }
 
   Explanation explain(const Call& call) const override {
+    const Members members(call);
     Explanation all;
-    Json previous = givenResult(call) != nullptr ? *givenResult(call) : Json();
-    for (const Member& member : membersOf(call)) {
-      const Delegate delegate = Delegate::find(member.type, call.env.path);
-      const Json* given = previous.is_null() ? nullptr : &previous;
-      Explanation one = delegate.explain(memberCall(call, member, "ADD", given));
+    std::optional<Result> result = call.prevResult();
+    for (size_t i = 0; i < members.size(); ++i) {
+      const Delegate delegate = members.find(i);
+      Explanation one = delegate.explain(members.call(i, "ADD", result));
       for (std::string& line : one.lines) all.lines.push_back(std::move(line));
       // What a foreign plugin would make of the result, it alone knows.
-      if (delegate.builtin() == nullptr) continue;
-      all.result = std::move(one.result);
-      previous = all.result.toJson(call.version);
+      if (delegate.builtin() != nullptr) result = all.result = std::move(one.result);
     }
     return all;
-  }
-
- private:
-  // forAll() goes on after a failure, and then throws the first with the others in its details.
-  static void forAll(const Call& call, const std::vector<Member>& members, const char* verb,
-                     void (Delegate::*carryOut)(const Call&) const) {
-    std::optional<CniError> first;
-    std::vector<std::string> others;
-    for (const Member& member : members) {
-      try {
-        const Delegate delegate = Delegate::find(member.type, call.env.path);
-        (delegate.*carryOut)(memberCall(call, member, verb, givenResult(call)));
-      } catch (const CniError& error) {
-        first ? others.push_back(member.type + ": " + error.what()) : void(first = error);
-      }
-    }
-    if (!first) return;
-    if (others.empty()) throw CniError(*first);
-    others.insert(others.begin(), first->details());
-    throw CniError(first->code(), first->msg(), join(others, "; "));
   }
 };
 

@@ -13,7 +13,6 @@
 namespace fairlead::plugin {
 namespace {
 
-constexpr Version kFirstWithResultInDel{0, 4, 0};
 constexpr Version kFirstWithCheck{0, 4, 0};
 constexpr Version kFirstWithGc{1, 1, 0};
 constexpr Version kFirstWithStatus{1, 1, 0};

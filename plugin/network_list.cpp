@@ -156,13 +156,9 @@ std::string cniVersionOf(const Members& members) {
   return best;
 }
 
-// checkMembers() is for a chain: its entries follow the rules of a list's.
-void checkMembers(const Members& members, const std::string& file, const std::string& prefix);
-
-PluginConf pluginOf(const Json& conf, const std::string& file, const std::string& path) {
+PluginConf entryOf(const Json& conf, const std::string& file, const std::string& path) {
   if (!conf.is_object()) fail(file, path, shown(conf), "must be an object");
-  const std::string prefix = path.empty() ? "" : path + ".";
-  const Members members(conf, file, prefix);
+  const Members members(conf, file, path.empty() ? "" : path + ".");
   std::string type = members.string("type");
   if (type.empty())
     members.fail("type", members.find("type"), "must not be empty: it names the plugin's binary");
@@ -174,20 +170,30 @@ PluginConf pluginOf(const Json& conf, const std::string& file, const std::string
       if (!value.is_boolean()) members.fail("capabilities." + key, &value, "must be true or false");
     }
   }
-  if (type == kChain) checkMembers(members, file, prefix);
   return {std::move(type), conf};
 }
 
-void checkMembers(const Members& members, const std::string& file, const std::string& prefix) {
-  const Json* plugins = members.find("plugins");
+// membersOf() are the entries of a chain, which follow the rules of a list's. `path` is the chain's place.
+std::vector<PluginConf> membersOf(const Json& chain, const std::string& file, const std::string& path = {}) {
+  const std::string prefix = path.empty() ? "" : path + ".";
+  const Members fields(chain, file, prefix);
+  const Json* plugins = fields.find("plugins");
   if (plugins == nullptr || !plugins->is_array() || plugins->empty())
-    members.fail("plugins", plugins, "must be a list of plugin configurations, with at least one entry");
-  for (size_t i = 0; i < plugins->size(); ++i) {
-    const std::string path = prefix + "plugins[" + std::to_string(i) + "]";
-    const PluginConf member = pluginOf((*plugins)[i], file, path);
-    if (member.type == kChain)
-      fail(file, path + ".type", plugin::quoted(kChain), "must be another: a chain has no chains in it");
+    fields.fail("plugins", plugins, "must be a list of plugin configurations, with at least one entry");
+  std::vector<PluginConf> members;
+  for (const Json& conf : *plugins) {
+    const std::string place = prefix + "plugins[" + std::to_string(members.size()) + "]";
+    members.push_back(entryOf(conf, file, place));
+    if (members.back().type == kChain)
+      fail(file, place + ".type", plugin::quoted(kChain), "must be another: a chain has no chains in it");
   }
+  return members;
+}
+
+PluginConf pluginOf(const Json& conf, const std::string& file, const std::string& path) {
+  PluginConf plugin = entryOf(conf, file, path);
+  if (plugin.type == kChain) membersOf(conf, file, path);
+  return plugin;
 }
 
 // appendInlined() reads "plugins".
@@ -301,14 +307,22 @@ NetworkList NetworkList::load(const std::string& network, const std::string& net
                      : "no network is called " + plugin::quoted(network) + " (there are: " + others + ")");
 }
 
+NetworkList NetworkList::ofChain(const Call& call) {
+  NetworkList list;
+  list.file = "invalid chain";
+  list.name = call.name;
+  list.cniVersion = call.version;
+  list.plugins = membersOf(call.conf, list.file);
+  return list;
+}
+
 std::vector<PluginConf> NetworkList::members() const {
   std::vector<PluginConf> all;
   for (const PluginConf& plugin : plugins) {
-    if (plugin.type != kChain) {
+    if (plugin.type == kChain)
+      std::ranges::move(membersOf(plugin.conf, file), std::back_inserter(all));
+    else
       all.push_back(plugin);
-      continue;
-    }
-    for (const Json& member : plugin.conf.at("plugins")) all.push_back({member.at("type"), member});
   }
   return all;
 }

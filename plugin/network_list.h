@@ -10,6 +10,7 @@
 #include "plugin/call.h"
 #include "plugin/json.h"
 #include "plugin/result.h"
+#include "plugin/version.h"
 
 namespace fairlead::plugin {
 
@@ -23,6 +24,9 @@ class ConfigError : public std::runtime_error {
 
 // kChain is the type of a plugin that is a list itself.
 inline constexpr std::string_view kChain = "fairlead";
+
+// From here on a DEL gets the result of the ADD.
+inline constexpr Version kFirstWithResultInDel{0, 4, 0};
 
 // PluginConf is one entry of the list.
 struct PluginConf {
@@ -42,13 +46,15 @@ struct NetworkList {
   std::vector<PluginConf> plugins;  // never empty
 
   // load() finds a network by the path of its file, or by its name among the files of `netDir`: *.conflist
-  // first, then
-  // *.conf and *.json, each in the order of their names. A file that cannot be read on the way is an error,
-  // as for other runtimes. Throws ConfigError or netns::Error.
+  // first, then *.conf and *.json, each in the order of their names. A file that cannot be read on the way is
+  // an error, as for other runtimes. Throws ConfigError or netns::Error.
   static NetworkList load(const std::string& network, const std::string& netDir);
   // parse() reads the text of one file. Plugins may also come from *.conf in a directory beside it that has
   // the network's name. Throws ConfigError.
   static NetworkList parse(std::string text, const std::string& file);
+  // ofChain() is the list that a chain is, with the network's name and version: what its members get is what
+  // the plugins of a list get. It has no file; faults begin with "invalid chain". Throws ConfigError.
+  static NetworkList ofChain(const Call& call);
 
   // members() are the plugins with those of a chain in the place of the chain.
   std::vector<PluginConf> members() const;

@@ -116,6 +116,12 @@ TEST_F(ChainTest, DelGoesInReverseAndOnAfterAFailure) {
   EXPECT_EQ(inputOf("one.DEL").at("prevResult").at("ips").at(0).at("address"), "10.1.0.3/24");
 }
 
+TEST_F(ChainTest, AResultThatCannotBeReadHindersNoDel) {
+  member("one", "10.1.0.1/24");
+  EXPECT_EQ(failure(call("DEL", R"([{"type":"one"}])", R"(,"prevResult":{"cniVersion":"7","ips":7})")), "");
+  EXPECT_FALSE(inputOf("one.DEL").contains("prevResult"));
+}
+
 TEST_F(ChainTest, CheckStatusAndGcReachEveryMember) {
   member("one", "10.1.0.1/24");
   member("two", "10.1.0.2/24");
@@ -128,13 +134,16 @@ TEST_F(ChainTest, CheckStatusAndGcReachEveryMember) {
 }
 
 TEST_F(ChainTest, WhatIsWrongWithItIsNamed) {
-  EXPECT_EQ(failure(call("ADD", "[]")).substr(0, 53),
-            "7 invalid chain: plugins must have at least one entry");
-  EXPECT_NE(failure(call("ADD", "[7]")).find("plugins[0] must be an object"), std::string::npos);
-  EXPECT_NE(failure(call("ADD", R"([{"type":"one"},{}])")).find("plugins[1].type must not be empty"),
-            std::string::npos);
+  EXPECT_EQ(
+      failure(call("ADD", "[]")).substr(0, 96),
+      "7 invalid chain: plugins: []: must be a list of plugin configurations, with at least one entry; ");
+  EXPECT_NE(failure(call("ADD", "[7]")).find("plugins[0]: 7: must be an object"), std::string::npos);
+  EXPECT_NE(
+      failure(call("ADD", R"([{"type":"one"},{}])")).find("plugins[1].type: missing: must not be empty"),
+      std::string::npos);
   EXPECT_NE(failure(call("ADD", R"([{"type":"fairlead"}])")).find("a chain has no chains in it"),
             std::string::npos);
+  EXPECT_EQ(dir.read("calls"), "");
 }
 
 }  // namespace
