@@ -320,19 +320,20 @@ class Bridge : public Plugin {
     bool containerNamed = false;
     for (const Interface& interface : interfaces) {
       const std::optional<Mac> mac = Mac::parse(interface.mac);
-      if (interface.name == wiring.conf.bridge) {
-        bridgeNamed = true;
-        if (!interface.sandbox.empty()) {
-          throw CniError::internal("Interface " + interface.name + " should not be in sandbox");
-        }
-        wiring.bridgeMac = mac;
-      } else if (interface.name == wiring.attachment.ifname && !interface.sandbox.empty()) {
+      // The container's first: its interface and the bridge may have the same name, each in its namespace.
+      if (interface.name == wiring.attachment.ifname && !interface.sandbox.empty()) {
         if (interface.sandbox != wiring.netnsPath) {
           throw CniError::internal("Sandbox in prevResult " + interface.sandbox +
                                    " doesn't match configured netns: " + wiring.netnsPath);
         }
         containerNamed = true;
         if (mac) wiring.mac = *mac;
+      } else if (interface.name == wiring.conf.bridge) {
+        bridgeNamed = true;
+        if (!interface.sandbox.empty()) {
+          throw CniError::internal("Interface " + interface.name + " should not be in sandbox");
+        }
+        wiring.bridgeMac = mac;
       } else if (interface.sandbox.empty()) {
         wiring.hostName = interface.name;
         if (mac) wiring.hostMac = *mac;

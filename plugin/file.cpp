@@ -19,15 +19,6 @@ namespace {
 using netns::Error;
 using netns::Fd;
 
-void writeAll(int fd, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(fd, text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) throw Error(wrote < 0 ? errno : ENOSPC, "write " + path);
-    text.remove_prefix(static_cast<size_t>(wrote));
-  }
-}
-
 }  // namespace
 
 std::optional<std::string> readFile(const std::string& path) {
@@ -59,7 +50,7 @@ void replaceFile(const std::string& path, std::string_view text) {
   Fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) throw Error(errno, "create " + temporary);
   try {
-    writeAll(file.get(), text, temporary);
+    writeWhole(file.get(), text, temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error(errno, "rename " + temporary);
   } catch (const Error&) {
     ::unlink(temporary.c_str());
@@ -67,15 +58,27 @@ void replaceFile(const std::string& path, std::string_view text) {
   }
 }
 
+void writeWhole(int fd, std::string_view text, const std::string& name) {
+  while (!text.empty()) {
+    const ssize_t wrote = ::write(fd, text.data(), text.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) throw Error(wrote < 0 ? errno : ENOSPC, "write " + name);
+    text.remove_prefix(static_cast<size_t>(wrote));
+  }
+}
+
 std::vector<std::string> filesIn(const std::string& directory, const std::vector<std::string_view>& endings) {
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
   if (!stream) {
-    if (errno == ENOENT) return {};
+    if (errno == ENOENT || errno == ENOTDIR) return {};
     throw Error(errno, "open " + directory);
   }
   std::vector<std::string> paths;
-  while (const dirent* entry =
-             ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+    if (entry == nullptr && errno != 0) throw Error(errno, "read " + directory);
+    if (entry == nullptr) break;
     const std::string_view name = entry->d_name;
     const auto fits = [name](std::string_view ending) { return name.ends_with(ending); };
     if (entry->d_type != DT_DIR && std::ranges::any_of(endings, fits))

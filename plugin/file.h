@@ -19,6 +19,9 @@ std::optional<std::string> readFile(const std::string& path);
 // reader sees half of it. Throws netns::Error.
 void replaceFile(const std::string& path, std::string_view text);
 
+// writeWhole() writes all of `text` at the descriptor's position. Throws netns::Error "write NAME".
+void writeWhole(int fd, std::string_view text, const std::string& name);
+
 // filesIn() are the paths of a directory's entries whose names end in one of `endings`, sorted by name; none
 // when there is no such directory. Throws netns::Error when it cannot be read.
 std::vector<std::string> filesIn(const std::string& directory, const std::vector<std::string_view>& endings);

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "netns/error.h"
+#include "plugin/file.h"
 #include "plugin/names.h"
 #include "runtime/runtime.h"
 
@@ -32,9 +33,19 @@ std::string stemOf(const Attachment& attachment) {
   return names::sha512Hex(attachment.containerId + '\0' + attachment.ifname, 32);
 }
 
-Fd openDirectory(const std::string& path) {
-  return Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+// isFileOf() tells whether find() and remove() would look for the attachment's record in a file.
+bool isFileOf(std::string_view file, const Attachment& attachment) {
+  const std::string stem = stemOf(attachment);
+  return file.starts_with(stem) &&
+         (file.substr(stem.size()) == kComplete || file.substr(stem.size()) == kAdding);
 }
+
+Fd openDirectory(const std::string& path, int flags = 0) {
+  return Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags));
+}
+
+// openNetwork() opens DIR/NETWORK. A link in its place leads to no directory of ours.
+Fd openNetwork(const std::string& path) { return openDirectory(path, O_NOFOLLOW); }
 
 // holdsNoRecord() tells the errors that say what is at a path, and that it is none of ours: nothing any more
 // (ENOENT), a file where a directory would be (ENOTDIR), a symbolic link (ELOOP), a socket or a device
@@ -44,9 +55,8 @@ bool holdsNoRecord(int error) {
   return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO || error == ENODEV;
 }
 
-// openIfAny() is empty when there is no directory at `path`.
-Fd openIfAny(const std::string& path) {
-  Fd directory = openDirectory(path);
+// ifAny() is empty when what could not be opened at `path` is no directory.
+Fd ifAny(Fd directory, const std::string& path) {
   if (!directory && !holdsNoRecord(errno)) throw Error(errno, "open " + path);
   return directory;
 }
@@ -54,21 +64,12 @@ Fd openIfAny(const std::string& path) {
 // makeDirectory() opens DIR/NETWORK, making both on the first ADD after a boot.
 Fd makeDirectory(const std::string& base, const std::string& path) {
   for (int attempt = 0;; ++attempt) {
-    Fd directory = openDirectory(path);
+    Fd directory = openNetwork(path);
     if (directory) return directory;
     if (errno != ENOENT || attempt == 2) throw Error(errno, "open " + path);
     for (const std::string& step : {base, path}) {
       if (::mkdir(step.c_str(), 0700) != 0 && errno != EEXIST) throw Error(errno, "mkdir " + step);
     }
-  }
-}
-
-void writeAll(int fd, std::string_view text, const std::string& name) {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(fd, text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) throw Error(wrote < 0 ? errno : ENOSPC, "write " + name);
-    text.remove_prefix(static_cast<size_t>(wrote));
   }
 }
 
@@ -78,11 +79,29 @@ Fd place(const Fd& directory, const std::string& name, std::string_view text) {
   Fd file(::openat(directory.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!file) throw Error(errno, "create " + name);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw Error(errno, "flock " + name);
-  writeAll(file.get(), text, name);
+  writeWhole(file.get(), text, name);
   const std::string self = "/proc/self/fd/" + std::to_string(file.get());
   if (::linkat(AT_FDCWD, self.c_str(), directory.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0) return file;
   if (errno != EEXIST) throw Error(errno, "link " + name);
   return {};
+}
+
+// removeEntry() takes a record away, or what has its name and can be none; a link, not what it leads to.
+// False when there is none, or a directory that is not ours to remove: it is not empty, or something is
+// mounted on it.
+bool removeEntry(const Fd& directory, const std::string& name, const std::string& path) {
+  if (::unlinkat(directory.get(), name.c_str(), 0) == 0) return true;
+  if (errno == EISDIR && ::unlinkat(directory.get(), name.c_str(), AT_REMOVEDIR) == 0) return true;
+  if (errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY) return false;
+  throw Error(errno, std::string("remove ").append(path).append("/").append(name));
+}
+
+// requireFree() throws when what has a record's name stays there whatever remove() does.
+void requireFree(const Fd& directory, const std::string& name, const std::string& path) {
+  struct stat status {};
+  const bool blocked = ::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       S_ISDIR(status.st_mode) && !removeEntry(directory, name, path);
+  if (blocked) throw Error(EISDIR, std::string("create ").append(path).append("/").append(name));
 }
 
 // readBounded() is nullopt for what no plugin has written: no file, or one that is too long or cut short.
@@ -283,13 +302,21 @@ std::optional<RecordStore::Pending> RecordStore::begin(const Record& record) con
   constexpr int kAttempts = 8;
   const std::string text = dumpCompact(record.toJson());
   for (int attempt = 1;; ++attempt) {
-    Fd directory = makeDirectory(directory_, directory_ + "/" + record.attachment.network);
+    const std::string path = directory_ + "/" + record.attachment.network;
+    Fd directory = makeDirectory(directory_, path);
     std::string stem = stemOf(record.attachment);
-    if (::faccessat(directory.get(), (stem + std::string(kComplete)).c_str(), F_OK, 0) == 0)
+    const std::string complete = stem + std::string(kComplete);
+    if (::faccessat(directory.get(), complete.c_str(), F_OK, 0) == 0) {
+      requireFree(directory, complete, path);
       return std::nullopt;
+    }
+    const std::string adding = stem + std::string(kAdding);
     try {
-      Fd file = place(directory, stem + std::string(kAdding), text);
-      if (!file) return std::nullopt;
+      Fd file = place(directory, adding, text);
+      if (!file) {
+        requireFree(directory, adding, path);
+        return std::nullopt;
+      }
       return Pending(std::move(directory), std::move(file), std::move(stem));
     } catch (const Error& error) {
       // The network's last DEL may have removed the directory under us.
@@ -300,7 +327,7 @@ std::optional<RecordStore::Pending> RecordStore::begin(const Record& record) con
 
 std::optional<Record> RecordStore::find(const Attachment& attachment) const {
   const std::string path = directory_ + "/" + attachment.network;
-  const Fd directory = openIfAny(path);
+  const Fd directory = ifAny(openNetwork(path), path);
   if (!directory) return std::nullopt;
   for (const std::string_view ending : {kComplete, kAdding}) {
     if (auto record = load(directory, path, stemOf(attachment) + std::string(ending))) return record;
@@ -310,38 +337,39 @@ std::optional<Record> RecordStore::find(const Attachment& attachment) const {
 
 bool RecordStore::remove(const Attachment& attachment) const {
   const std::string path = directory_ + "/" + attachment.network;
-  const Fd directory = openIfAny(path);
+  const Fd directory = ifAny(openNetwork(path), path);
   if (!directory) return false;
   bool removed = false;
-  for (const std::string_view ending : {kComplete, kAdding}) {
-    const std::string name = stemOf(attachment) + std::string(ending);
-    const bool gone = ::unlinkat(directory.get(), name.c_str(), 0) == 0;
-    if (!gone && errno != ENOENT) throw Error(errno, ("remove " + path).append("/").append(name));
-    removed |= gone;
-  }
+  for (const std::string_view ending : {kComplete, kAdding})
+    removed |= removeEntry(directory, stemOf(attachment) + std::string(ending), path);
   // The last one takes the directory along; it stays when another attachment is in it.
   if (removed) ::rmdir(path.c_str());
   return removed;
 }
 
 std::vector<std::string> RecordStore::networks() const {
-  const Fd directory = openIfAny(directory_);
+  const Fd directory = ifAny(openDirectory(directory_), directory_);
   return directory ? entries(directory, directory_) : std::vector<std::string>{};
 }
 
 std::vector<Record> RecordStore::list(std::string_view network, std::vector<std::string>* strange) const {
   std::vector<Record> records;
+  const auto note = [&](const std::string& path) {
+    if (strange != nullptr) strange->push_back(path);
+  };
   for (const std::string& name : network.empty() ? networks() : std::vector{std::string(network)}) {
     const std::string path = directory_ + "/" + name;
-    const Fd directory = openIfAny(path);
-    if (!directory) continue;
+    const Fd directory = ifAny(openNetwork(path), path);
+    if (!directory) {
+      if (network.empty() && !name.starts_with('.')) note(path);  // no network is called .x: an index is
+      continue;
+    }
     for (const std::string& file : entries(directory, path)) {
       std::optional<Record> record = load(directory, path, file);
-      if (record && record->attachment.network == name) {
+      if (record && record->attachment.network == name && isFileOf(file, record->attachment))
         records.push_back(std::move(*record));
-      } else if (strange != nullptr) {
-        strange->push_back(std::string(path).append("/").append(file));
-      }
+      else
+        note(std::string(path).append("/").append(file));
     }
   }
   return records;

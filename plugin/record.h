@@ -51,7 +51,8 @@ struct Record {
 };
 
 // RecordStore keeps records as files DIR/NETWORK/HASH.json in a tmpfs directory, mode 0700. While an ADD is
-// at work the file is called HASH.adding, so that a crash can be told from an attachment.
+// at work the file is called HASH.adding, so that a crash can be told from an attachment. Whatever else has
+// such a name is no record, and gives way to one; links are not followed.
 class RecordStore {
  public:
   // The directory is FAIRLEAD_RUN_DIR, or /run/fairlead.
@@ -77,16 +78,17 @@ class RecordStore {
   };
 
   // begin() writes the record of an ADD that starts. nullopt when the attachment has one already, in whatever
-  // state. Throws netns::Error.
+  // state, or something else has its name that remove() takes away. Throws netns::Error.
   std::optional<Pending> begin(const Record& record) const;
   // complete() turns the kept record of an ADD into that of an attachment. Throws netns::Error.
   void complete(const Attachment& attachment) const;
-  // find() and remove() are O(1). remove() returns false when there was none. They and list() throw
-  // netns::Error when they could not look: what is not readable now may be a record.
+  // find() and remove() are O(1). remove() returns false when there was none, or a directory that is not
+  // empty in its place. They and list() throw netns::Error when they could not look: what is not readable now
+  // may be a record.
   std::optional<Record> find(const Attachment& attachment) const;
   bool remove(const Attachment& attachment) const;
-  // list() reads all records of a network, or of all networks when it is empty. Files that are no records are
-  // passed over and named in `strange`, if given.
+  // list() reads all records of a network, or of all networks when it is empty. Files that are no records, or
+  // that no attachment's record is looked for in, are passed over and named in `strange`, if given.
   std::vector<Record> list(std::string_view network = {}, std::vector<std::string>* strange = nullptr) const;
 
   // shareLock() is held by every ADD while it relies on things that attachments share (a bridge): whoever

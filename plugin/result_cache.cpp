@@ -109,6 +109,19 @@ std::optional<CachedAttachment> parseCached(std::string_view text) {
   }
 }
 
+// readCached() takes for none, too, what cannot be a file of a runtime's: a directory, a pipe, a socket, a
+// link that leads in a circle, one without end.
+std::optional<CachedAttachment> readCached(const std::string& path) {
+  try {
+    const auto text = readFile(path);
+    return text ? parseCached(*text) : std::nullopt;
+  } catch (const Error& error) {
+    constexpr std::array kNoFile = {EISDIR, EINVAL, ENXIO, ELOOP, EFBIG};
+    if (std::ranges::find(kNoFile, error.code()) == kNoFile.end()) throw;
+    return std::nullopt;
+  }
+}
+
 int64_t modified(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? status.st_mtim.tv_sec : 0;
@@ -158,8 +171,7 @@ void ResultCache::write(const CachedAttachment& cached) const {
 
 std::optional<CachedAttachment> ResultCache::find(const Attachment& attachment) const {
   const std::string path = file(attachment);
-  const auto text = readFile(path);
-  auto cached = text ? parseCached(*text) : std::nullopt;
+  auto cached = readCached(path);
   if (!cached) return std::nullopt;
   // Names that hold dashes can share a file name: what is inside decides. The old kind has no more than its
   // name.
@@ -172,7 +184,7 @@ std::optional<CachedAttachment> ResultCache::find(const Attachment& attachment) 
 bool ResultCache::remove(const Attachment& attachment) const {
   const std::string path = file(attachment);
   if (::unlink(path.c_str()) == 0) return true;
-  if (errno == ENOENT) return false;
+  if (errno == ENOENT || errno == EISDIR) return false;
   throw Error(errno, "unlink " + path);
 }
 
@@ -180,14 +192,13 @@ std::vector<CachedAttachment> ResultCache::list(std::string_view network) const 
   std::vector<CachedAttachment> all;
   for (const std::string& path : filesIn(directory_, {""})) {
     try {
-      const auto text = readFile(path);
-      auto cached = text ? parseCached(*text) : std::nullopt;
+      auto cached = readCached(path);
       // A file that claims to be another attachment's is none: its name is what find() and remove() go by.
       if (!cached || cached->attachment == Attachment{} || file(cached->attachment) != path) continue;
       if (!network.empty() && cached->attachment.network != network) continue;
       cached->createdAt = modified(path);
       all.push_back(*std::move(cached));
-    } catch (const Error&) {  // gone meanwhile, or no file that a runtime wrote
+    } catch (const Error&) {  // unreadable: nobody can tell what it was
       continue;
     }
   }

@@ -36,7 +36,7 @@ class ResultCache {
   // find() also takes a file of the old kind, which is nothing but the result. A file that cannot be
   // understood counts as none. Throws netns::Error.
   std::optional<CachedAttachment> find(const Attachment& attachment) const;
-  // remove() returns false when there was none.
+  // remove() returns false when there was none; a directory in its place is none.
   bool remove(const Attachment& attachment) const;
   // list() reads all attachments of a network, or of all networks when it is empty; files that it cannot
   // understand are passed over.

@@ -109,6 +109,18 @@ TEST_F(HostileTest, NamesWithSyntaxOfOthersAreJustNames) {
   }
 }
 
+// Each is in a namespace of its own.
+TEST_F(HostileTest, TheBridgeAndTheInterfaceMayHaveOneName) {
+  CniCall add = call("ADD",
+                     conf({{"bridge", "same"},
+                           {"ipMasq", true},
+                           {"name", "other"},
+                           {"ipam", {{"ranges", {{{{"subnet", "10.2.0.0/24"}}}}}}}}),
+                     container("c1"));
+  add.ifname = "same";
+  works(add);
+}
+
 TEST_F(HostileTest, IdsAndNetworksStayWithinTheirDirectories) {
   const std::string c1 = container("c1");
   for (const std::string id : {"../c", "/etc/passwd", "a/../../b", ".hidden", "a\nb", "a;b", "a b", "-rf"}) {
@@ -134,6 +146,34 @@ TEST_F(HostileTest, ADataDirectoryIsWhatItSays) {
     EXPECT_NE(refusal(with(directory)), "");
   }
   works(with("/run/none/../../run/./reservations//"));
+}
+
+// Whether it was there before the ADD, or has come in the place of the attachment's record.
+TEST_F(HostileTest, WhatIsInARecordsPlaceHindersNobody) {
+  const std::string c1 = container("c1");
+  const std::set<std::string> others = records();
+  const std::string before = everything();
+  add(conf(), c1);
+  std::string name;
+  for (const std::string& record : records())
+    if (!others.contains(record)) name = record;
+  const std::string place = "/run/fairlead/net/" + name;
+  const std::string clear = "rm " + place + "; ";
+  for (const std::string& put : {"mkdir " + place, "mkdir -p " + place + "/x", "mkfifo " + place,
+                                 "ln -s /etc/passwd " + place, "echo garbage >" + place}) {
+    SCOPED_TRACE(put);
+    ASSERT_EQ(shell(clear + put).status, 0);
+    del(conf(), c1);
+    shell(put);
+    const json result = add(conf(), c1);
+    EXPECT_EQ(cni(call("CHECK", withResult(conf(), result), c1)).status, 0);
+    del(conf(), c1);
+    shell("rm -rf " + place);
+    EXPECT_EQ(everything(), before);
+    add(conf(), c1);
+  }
+  del(conf(), c1);
+  EXPECT_TRUE(fs::exists("/etc/passwd"));
 }
 
 // ---- namespaces --------------------------------------------------------------------------------

@@ -59,6 +59,25 @@ TEST_F(ResultCacheTest, FileIsAsLibcniWritesIt) {
   EXPECT_EQ(mode(path("")), 0700U);
 }
 
+TEST_F(ResultCacheTest, WhatIsNoFileCountsAsNone) {
+  cache().write(sample());
+  const std::string place = path("net-c1-eth0");
+  const Attachment attachment = sample().attachment;
+  fs::remove(place);
+  fs::create_directories(place + "/x");
+  EXPECT_FALSE(cache().find(attachment));
+  EXPECT_TRUE(cache().list().empty());
+  EXPECT_FALSE(cache().remove(attachment));
+  fs::remove_all(place);
+  ASSERT_EQ(::mkfifo(place.c_str(), 0600), 0);
+  EXPECT_FALSE(cache().find(attachment));
+  EXPECT_TRUE(cache().list().empty());
+  EXPECT_TRUE(cache().remove(attachment));
+  fs::create_symlink(place, place);
+  EXPECT_FALSE(cache().find(attachment));
+  EXPECT_TRUE(cache().remove(attachment));
+}
+
 TEST_F(ResultCacheTest, WhatIsEmptyIsLeftOut) {
   CachedAttachment bare;
   bare.attachment = {"net", "c1", "eth0"};
