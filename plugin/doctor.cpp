@@ -1,5 +1,7 @@
 #include "plugin/doctor.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -25,6 +27,19 @@ bool contains(const std::vector<std::string>& list, const std::string& text) {
   return std::ranges::find(list, text) != list.end();
 }
 
+// removalOf() is the command that takes away what has this path.
+std::string removalOf(const std::string& path) {
+  struct stat status {};
+  const bool directory = ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  return (directory ? "rm -r " : "rm ") + shellWord(path);
+}
+
+// isOwn() tells the addresses of which every container has its own.
+bool isOwn(const std::string& address) {
+  const auto ip = netns::IP::parse(address);
+  return ip && (ip->isLoopback() || ip->isLinkLocal());
+}
+
 // mayBeOurs() tells whether a link has the form of names::hostVeth(); so have a few that are not.
 bool mayBeOurs(const netns::Link& link) {
   return link.kind == "veth" && link.name.size() == names::hostVeth({}).size();
@@ -40,7 +55,6 @@ Doctor::Doctor(RecordStore records, ResultCache cache, std::string netDir, std::
 
 const std::vector<Finding>& Doctor::examine() {
   known_ = knownAttachments(records_, cache_);
-  records_.list({}, &strange_);
   netns::Socket host = netns::Socket::open();
   for (const netns::Link& link : netns::link::list(host))
     if (mayBeOurs(link)) links_.push_back(link.name);
@@ -73,15 +87,17 @@ void Doctor::examineAttachments() {
            mend);
     }
   }
-  for (const std::string& path : strange_)
-    find("strange file", path + " is no record", "rm " + shellWord(path));
+  std::vector<std::string> strange;
+  records_.list({}, &strange);
+  for (const std::string& path : strange) find("strange file", path + " is no record", removalOf(path));
 }
 
 // examineHolders() passes over those whose host end is there: a veth pair dies with the namespace that has
 // the other.
 void Doctor::examineHolders() {
+  std::vector<std::string> strange;
   for (const NetworkList& list : networks_) {
-    for (HeldAddress& held : heldAddresses(list)) {
+    for (HeldAddress& held : heldAddresses(list, &strange)) {
       const auto owns = [&](const KnownAttachment& one) { return holds(held, one.attachment); };
       if (std::ranges::none_of(known_, owns)) unclaimed_.push_back(std::move(held));
     }
@@ -93,6 +109,10 @@ void Doctor::examineHolders() {
              ", of which nothing else is known; if that container is gone:",
          del(held.holder));
   }
+  std::ranges::sort(strange);  // networks may share a directory
+  strange.erase(std::unique(strange.begin(), strange.end()), strange.end());
+  for (const std::string& path : strange)
+    find("strange file", path + " is none of host-local's, and in its way", removalOf(path));
 }
 
 void Doctor::examineAddresses() {
@@ -103,8 +123,10 @@ void Doctor::examineAddresses() {
   std::map<std::string, std::vector<Claim>> claims;
   for (const KnownAttachment& one : known_) {
     if (!one.valid()) continue;
-    for (const std::string& address : one.addresses)
-      claims[address.substr(0, address.find('/'))].push_back({one.attachment, one.createdAt});
+    for (const std::string& prefix : one.addresses) {
+      const std::string address = prefix.substr(0, prefix.find('/'));
+      if (!isOwn(address)) claims[address].push_back({one.attachment, one.createdAt});
+    }
   }
   for (const HeldAddress& held : unclaimed_) claims[held.address].push_back({held.holder, kUnknownTime});
   for (auto& [address, those] : claims) {

@@ -51,7 +51,6 @@ class Doctor {
   std::string netDir_;
   std::string options_;
   std::vector<KnownAttachment> known_;
-  std::vector<std::string> strange_;
   std::vector<NetworkList> networks_;
   std::vector<HeldAddress> unclaimed_;  // by nobody that is known
   std::vector<std::string> links_;      // of the host: what may be one of ours

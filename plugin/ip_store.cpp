@@ -24,6 +24,7 @@ constexpr std::string_view kSeparator = "\r\n";
 constexpr std::string_view kSpace = " \t\n\v\f\r";
 // After a power loss a file may be as long as it was and hold zeroes.
 constexpr std::string_view kAround("\0 \t\n\v\f\r", 7);
+constexpr std::string_view kMemory = "last_reserved_ip.";  // and the range set's number
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 std::string_view trimmed(std::string_view text) {
@@ -49,6 +50,11 @@ std::optional<IP> addressOf(std::string_view name) {
   if (ip && ip->str() != name) ip.reset();
   return ip;
 }
+
+std::string memoryOf(size_t set) { return std::string(kMemory) + std::to_string(set); }
+
+// isOurs() tells the names of the other files that the directory's contract has.
+bool isOurs(std::string_view name) { return name == "lock" || name.starts_with(kMemory); }
 
 void makeDirectories(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) == 0) return;
@@ -155,6 +161,7 @@ IPStore::~IPStore() {
 
 void IPStore::scan() {
   entries_.clear();
+  obstacles_.clear();
   sorted_.clear();
   firstChanged_ = 0;
   scanned_ = unsaved_ = true;
@@ -169,9 +176,10 @@ void IPStore::scan() {
     if (file == nullptr && errno != 0) throw Error(errno, "read " + path_);
     if (file == nullptr) break;
     const auto ip = addressOf(file->d_name);
+    const bool worthReading = file->d_type == DT_REG || file->d_type == DT_UNKNOWN;
+    if (!ip && !worthReading && isOurs(file->d_name)) obstacles_.emplace_back(file->d_name);
     if (!ip) continue;
     // Opening a device could do things; whatever has an address's name reserves it all the same.
-    const bool worthReading = file->d_type == DT_REG || file->d_type == DT_UNKNOWN;
     const auto content = worthReading ? readIfReadable(file->d_name) : std::nullopt;
     entries_.emplace_back(content ? IPIndex::keyOf(trimmed(*content)) : kUnknown, *ip);
   }
@@ -241,8 +249,18 @@ std::vector<IP> IPStore::abandoned() const {
   return found;
 }
 
+std::vector<IPStore::Reservation> IPStore::reservations() const {
+  std::vector<Reservation> all;
+  all.reserve(entries_.size());
+  for (const IPIndex::Entry& entry : entries_) {
+    const auto content = readIfReadable(entry.ip().str());
+    all.push_back({entry.ip(), content ? IPOwner::parse(*content) : std::nullopt});
+  }
+  return all;
+}
+
 std::optional<IP> IPStore::lastReserved(size_t set) const {
-  const auto text = readIfReadable("last_reserved_ip." + std::to_string(set));
+  const auto text = readIfReadable(memoryOf(set));
   return text ? IP::parse(*text) : std::nullopt;
 }
 
@@ -299,7 +317,7 @@ bool IPStore::placeVisibly(const std::string& name, std::string_view content) {
 // address has a few digits too many: the next ADD starts at another place of the circle, which is all that
 // this file decides.
 void IPStore::remember(size_t set, const std::string& ip) {
-  const std::string name = "last_reserved_ip." + std::to_string(set);
+  const std::string name = memoryOf(set);
   const Fd file(::openat(directory_.get(), name.c_str(),
                          O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
   if (!file) throw Error(errno, "open " + pathOf(name));

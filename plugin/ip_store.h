@@ -67,6 +67,16 @@ class IPStore {
   // file under the lock, so a crash or a power loss has left it, and nobody's DEL will ever match it.
   bool isAbandoned(const netns::IP& ip) const;
   std::vector<netns::IP> abandoned() const;
+  // Reservation is an address's file. Nobody can tell for whom one without an owner is.
+  struct Reservation {
+    netns::IP ip;
+    std::optional<IPOwner> owner;
+  };
+  // reservations() are all that were found when the visit began. Throws when one could not be read this time.
+  std::vector<Reservation> reservations() const;
+  // obstacles() are the names of what cannot be the lock or a range set's memory and has their name: no ADD
+  // gets past it. Of glance().
+  const std::vector<std::string>& obstacles() const { return obstacles_; }
   // lastReserved() is the address that a range set gave out last; nullopt when unknown.
   std::optional<netns::IP> lastReserved(size_t set) const;
 
@@ -101,6 +111,7 @@ class IPStore {
   netns::Fd directory_;
   std::optional<FileLock> lock_;
   std::vector<IPIndex::Entry> entries_;
+  std::vector<std::string> obstacles_;
   bool scanned_ = false;
   bool unsaved_ = false;                   // the index does not say what entries_ says
   size_t firstChanged_ = 0;                // entries_ from here on differ

@@ -140,7 +140,7 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
   return list;
 }
 
-std::vector<HeldAddress> heldAddresses(const NetworkList& list) {
+std::vector<HeldAddress> heldAddresses(const NetworkList& list, std::vector<std::string>* strange) {
   std::vector<HeldAddress> held;
   std::set<std::string> directories;  // plugins of a list share one
   NetworkList flat = list;
@@ -151,12 +151,17 @@ std::vector<HeldAddress> heldAddresses(const NetworkList& list) {
     env.path = "-";  // it has to be something; nobody looks along it
     const auto directory = storeOf(makeCall(env, flat.statusInput(i)));
     if (!directory || !directories.insert(*directory).second) continue;
-    for (const std::string& path : filesIn(*directory, {""})) {
-      std::string address = path.substr(path.rfind('/') + 1);
-      if (!netns::IP::parse(address)) continue;
-      const auto content = readFile(path);
-      const auto owner = content ? IPOwner::parse(*content) : std::nullopt;
-      if (owner) held.push_back({{list.name, owner->containerId, owner->ifname}, std::move(address)});
+    const auto store = IPStore::glance(*directory);
+    if (!store) continue;
+    const auto note = [&](const std::string& name) {
+      if (strange != nullptr) strange->push_back(*directory + "/" + name);
+    };
+    for (const std::string& name : store->obstacles()) note(name);
+    for (const auto& [ip, owner] : store->reservations()) {
+      if (owner)
+        held.push_back({{list.name, owner->containerId, owner->ifname}, ip.str()});
+      else if (!store->isAbandoned(ip))  // that one is given out again
+        note(ip.str());
     }
   }
   return held;
@@ -179,18 +184,19 @@ std::vector<Attachment> strangers(const NetworkList& list, const std::vector<Kno
 
 std::optional<NetworkList> recalledNetwork(const std::string& network, const std::string& netDir,
                                            const RecordStore& records, const ResultCache& cache) {
-  std::string text;
-  if (const auto cached = cache.list(network); !cached.empty()) {
-    text = cached.front().config;
-  } else if (const auto recorded = records.list(network); !recorded.empty()) {
-    text = dumpCompact(recorded.front().conf);
-  } else {
-    return std::nullopt;
-  }
+  std::vector<std::string> texts;
+  for (CachedAttachment& cached : cache.list(network)) texts.push_back(std::move(cached.config));
+  for (const Record& record : records.list(network)) texts.push_back(dumpCompact(record.conf));
   // Below netDir, where a network's drop-ins would be looked for.
-  NetworkList list = NetworkList::parse(text, netDir + "/" + network + " (as it was)");
-  if (list.name != network) return std::nullopt;
-  return list;
+  const std::string file = netDir + "/" + network + " (as it was)";
+  for (std::string& text : texts) {
+    try {
+      NetworkList list = NetworkList::parse(std::move(text), file);
+      if (list.name == network) return list;
+    } catch (const ConfigError&) {  // what is remembered is not to be relied on
+    }
+  }
+  return std::nullopt;
 }
 
 NetworkList rememberedNetwork(const std::string& network, const std::string& netDir,
@@ -225,11 +231,8 @@ std::vector<NetworkList> allNetworks(
   }
   for (const KnownAttachment& one : known) {
     if (has(one.attachment.network)) continue;
-    try {
-      auto list = recalledNetwork(one.attachment.network, netDir, records, cache);
-      if (list) networks.push_back(*std::move(list));
-    } catch (const ConfigError&) {  // what is in the cache is not to be relied on
-    }
+    auto list = recalledNetwork(one.attachment.network, netDir, records, cache);
+    if (list) networks.push_back(*std::move(list));
   }
   return networks;
 }

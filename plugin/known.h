@@ -55,8 +55,10 @@ struct HeldAddress {
   std::string address;
 };
 
-// heldAddresses() are all of a network. Throws netns::Error when the directory cannot be read.
-std::vector<HeldAddress> heldAddresses(const NetworkList& list);
+// heldAddresses() are all of a network. The paths of what hinders host-local go to `strange`, if given: a
+// file that keeps its address from everybody, because nobody can tell for whom, or that stands where another
+// has to be. Throws netns::Error when the directory cannot be read.
+std::vector<HeldAddress> heldAddresses(const NetworkList& list, std::vector<std::string>* strange = nullptr);
 
 // holds() tells whether an address is held for an attachment.
 bool holds(const HeldAddress& held, const Attachment& attachment);
@@ -66,7 +68,8 @@ bool holds(const HeldAddress& held, const Attachment& attachment);
 std::vector<Attachment> strangers(const NetworkList& list, const std::vector<KnownAttachment>& known);
 
 // recalledNetwork() is a network as it was when a container was connected to it: from the cache, or, with
-// that plugin alone, from the record of an attachment. nullopt when neither knows it.
+// that plugin alone, from the record of an attachment; from the first that can be read. nullopt when there is
+// none.
 std::optional<NetworkList> recalledNetwork(const std::string& network, const std::string& netDir,
                                            const RecordStore& records, const ResultCache& cache);
 

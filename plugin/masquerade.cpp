@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "netns/nft.h"
 #include "plugin/error.h"
@@ -39,6 +40,8 @@ std::optional<Socket> openIf(const F& present) {
   return std::nullopt;
 }
 
+bool hasChain(Socket& socket, const std::string& chain) { return nft::hasChain(socket, kTable, chain); }
+
 // addSkeleton() adds what all attachments share. Exclusive, because rules are not idempotent: two ADDs that
 // both find the table missing must not both fill it.
 void addSkeleton(nft::Transaction& transaction) {
@@ -59,15 +62,17 @@ void addSkeleton(nft::Transaction& transaction) {
       .addRule({.chain = base, .expressions = {lookup(false)}, .comment = {}});
 }
 
-// elementsOf() finds the map elements that lead to a chain: a dump, for when the addresses are not known.
-std::vector<IP> elementsOf(Socket& socket, const std::string& chain) {
-  std::vector<IP> keys;
+// Sources are the map elements that lead to each chain.
+using Sources = std::map<std::string, std::vector<IP>>;
+
+// dumpSources() is for when the addresses are not known.
+Sources dumpSources(Socket& socket) {
+  Sources sources;
   for (const char* map : {"sources4", "sources6"}) {
-    for (const nft::ElementInfo& element : nft::listElements(socket, kTable, map)) {
-      if (element.target == chain) keys.push_back(element.key);
-    }
+    for (const nft::ElementInfo& element : nft::listElements(socket, kTable, map))
+      sources[element.target].push_back(element.key);
   }
-  return keys;
+  return sources;
 }
 
 // removal() takes an attachment's chain and the elements that lead to it away, in one transaction.
@@ -79,7 +84,13 @@ nft::Transaction removal(const std::string& chain, const std::vector<IP>& keys) 
 }
 
 void removeChain(Socket& socket, const std::string& chain, const std::vector<IP>& keys) {
-  removal(chain, keys).commit(socket);
+  try {
+    removal(chain, keys).commit(socket);
+  } catch (const Error& error) {
+    // EBUSY: an element that we did not know of still leads there. ENOENT: another DEL or GC is at it.
+    if (error.code() != EBUSY && error.code() != ENOENT) throw;
+    if (hasChain(socket, chain)) removal(chain, dumpSources(socket)[chain]).commit(socket);
+  }
 }
 
 class Masquerade : public Step {
@@ -165,7 +176,7 @@ class Masquerade : public Step {
 
   // remove() needs no straggler, but waits for a grace period without.
   void remove(const netns::Straggler* straggler) const {
-    std::optional<Socket> found = openIf([this](Socket& socket) { return present(socket); });
+    std::optional<Socket> found = openIf([this](Socket& socket) { return hasChain(socket, chain_); });
     if (!found) return;
     Socket& socket = *found;
     if (straggler != nullptr) straggler->keep(socket.fd());
@@ -175,14 +186,8 @@ class Masquerade : public Step {
         keys.push_back(address.ip);
     }
     // Without the elements the transaction would fail, and a failed one waits for a grace period.
-    if (addresses_.empty()) keys = elementsOf(socket, chain_);
-    try {
-      removeChain(socket, chain_, keys);
-    } catch (const Error& error) {
-      // EBUSY: an element that we did not know of still leads there. ENOENT: another DEL is at it.
-      if (error.code() != EBUSY && error.code() != ENOENT) throw;
-      if (present(socket)) removeChain(socket, chain_, elementsOf(socket, chain_));
-    }
+    if (addresses_.empty()) keys = dumpSources(socket)[chain_];
+    removeChain(socket, chain_, keys);
   }
 
   nft::Transaction build(bool skeleton, bool own = true) const {
@@ -200,17 +205,6 @@ class Masquerade : public Step {
       transaction.addElement(mapOf(address.ip), address.ip, nft::Goto{chain_});
     }
     return transaction;
-  }
-
-  // present() is false as well where the kernel has no nftables: there is nothing to undo then.
-  bool present(Socket& socket) const {
-    try {
-      return nft::hasChain(socket, kTable, chain_);
-    } catch (const Error& error) {
-      if (error.code() == EOPNOTSUPP || error.code() == EINVAL || error.code() == EPROTONOSUPPORT)
-        return false;
-      throw;
-    }
   }
 
   // evict() removes elements that lead our addresses to other chains. The address is ours now: IPAM said so.
@@ -242,6 +236,7 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
   std::vector<std::string> keep;
   keep.reserve(valid.size());
   for (const Attachment& attachment : valid) keep.push_back(names::chain(attachment));
+  Sources sources = dumpSources(socket);
   std::vector<std::string> removed;
   bool used = false;
   for (const std::string& chain : nft::listChains(socket, kTable)) {
@@ -249,7 +244,7 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
     const bool stale =
         chain.starts_with(names::chainPrefix(network)) && std::ranges::find(keep, chain) == keep.end();
     if (stale) {
-      removeChain(socket, chain, elementsOf(socket, chain));
+      removeChain(socket, chain, sources[chain]);
       removed.push_back(chain);
     } else {
       used = true;
@@ -263,9 +258,10 @@ std::vector<MasqueradeChain> masqueradeChains() {
   std::optional<Socket> socket = openIf([](Socket& opened) { return nft::hasTable(opened, kTable); });
   std::vector<MasqueradeChain> chains;
   if (!socket) return chains;
+  Sources sources = dumpSources(*socket);
   for (const std::string& name : nft::listChains(*socket, kTable)) {
     if (name == kBaseChain) continue;
-    const std::string commands = join(removal(name, elementsOf(*socket, name)).text(), "; ");
+    const std::string commands = join(removal(name, sources[name]).text(), "; ");
     chains.push_back({name, "nft '" + commands + "'"});
   }
   return chains;

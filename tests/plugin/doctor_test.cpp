@@ -1,4 +1,5 @@
 // What `fairlead doctor` finds on a real host, and that the commands that it prints mend it.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -197,6 +198,52 @@ TEST_F(DoctorTest, FindsFilesThatAreNoRecordsAndBadConfigurations) {
   const std::string bad = fairlead.conf("30-bad.conflist", "{");
   ASSERT_EQ(findings("configuration").size(), 1U);
   fs::remove(bad);
+}
+
+// Each is found by itself, and looking for it neither hangs nor ends the search.
+TEST_F(DoctorTest, FindsWhatIsInTheWayOfHostLocal) {
+  fairlead.dir.write("ipam/net/10.99.0.9", "no container's");
+  const std::string data = fairlead.dir / "ipam/net/";
+  ASSERT_EQ(::mkfifo((data + "10.99.0.10").c_str(), 0600), 0);
+  fs::create_directories(data + "10.99.0.11/x");
+  fs::create_symlink("/etc/passwd", data + "10.99.0.12");
+  fs::create_directories(data + "last_reserved_ip.0");
+  fs::create_directories(data + "lock");
+  ASSERT_EQ(::mkfifo((data + "notes").c_str(), 0600), 0);  // this one is in nobody's way
+  fairlead.dir.write("ipam/net/10.99.0.13", "");           // nor is this: it is given out again
+  const Json found = findings("strange file");
+  EXPECT_EQ(found.size(), 6U) << found;
+  EXPECT_EQ(fairlead("add", {"net", "--netns", "web"}).status, 1);
+  EXPECT_EQ(fairlead("gc", {"net", "--dry-run"}).status, 0);
+  mend();
+  EXPECT_TRUE(fs::exists("/etc/passwd"));
+  EXPECT_EQ(reservations(), "net/10.99.0.13\n");
+  add("web");
+  del("web");
+  fs::remove(data + "10.99.0.13");
+}
+
+// Of what a runtime has cached, every container has 127.0.0.1, and none has it twice.
+TEST_F(DoctorTest, SparesLoopbackAddresses) {
+  fairlead.conf("20-lo.conflist",
+                R"({"cniVersion": "1.0.0", "name": "lo", "plugins": [{"type": "loopback"}]})");
+  must({"ip", "netns", "add", "second"});
+  add("web", "lo");
+  add("second", "lo");
+  EXPECT_EQ(findings("none").size(), 0U);
+  del("web", "lo");
+  del("second", "lo");
+  must({"ip", "netns", "del", "second"});
+}
+
+TEST_F(DoctorTest, FindsDirectoriesInRecordsPlaces) {
+  fs::create_directories(fairlead.dir / "run/net/x.json/y");
+  fairlead.dir.write("run/file", "x");
+  const Json found = findings("strange file");
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].at("mend"), "rm " + fairlead.dir / "run/file");
+  EXPECT_EQ(found[1].at("mend"), "rm -r " + fairlead.dir / "run/net/x.json");
+  mend();
 }
 
 TEST_F(DoctorTest, FindsWhatTheKernelLacks) {
