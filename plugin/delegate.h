@@ -53,7 +53,7 @@ class DelegateLost : public CniError {
 };
 
 // execPlugin() runs the plugin at `path` with `env` merged over the process's environment and `input` on its
-// standard input, and returns its standard output. Output is bounded (16 MiB), and so is the time
+// standard input, and returns its standard output. Output is bounded (4 MiB), and so is the time
 // (`FAIRLEAD_EXEC_TIMEOUT` seconds, 120 by default): then the child's process group is killed. Throws
 // CniError by the reference's table
 // ("netplugin failed with no error message: exit status N", ...), DelegateLost when the plugin was started

@@ -24,9 +24,9 @@
 namespace fairlead::plugin {
 namespace {
 
-constexpr size_t kMaxOutput = size_t{16} << 20;  // of each stream
-constexpr size_t kMaxShown = size_t{64} << 10;   // of what a failed child printed, in an error text
-constexpr int kSpawnAttempts = 6;                // while the file is "busy": somebody is just installing it
+constexpr size_t kMaxOutput = size_t{4} << 20;  // of each stream; parseJson() takes no more
+constexpr size_t kMaxShown = size_t{64} << 10;  // of what a failed child printed, in an error text
+constexpr int kSpawnAttempts = 6;               // while the file is "busy": somebody is just installing it
 
 DelegateLost lost(const std::string& path, const std::string& why) {
   return {Code::Internal, "plugin " + path + " " + why};

@@ -178,8 +178,8 @@ TEST_F(ExecTest, OneThatHangsIsKilledWithItsChildren) {
 }
 
 TEST_F(ExecTest, OneThatPrintsWithoutEndIsKilled) {
-  EXPECT_EQ(failure("yes"), "999 plugin " + dir / "plugin" + " printed more than 16 MiB and was killed");
-  EXPECT_EQ(failure("yes >&2"), "999 plugin " + dir / "plugin" + " printed more than 16 MiB and was killed");
+  EXPECT_EQ(failure("yes"), "999 plugin " + dir / "plugin" + " printed more than 4 MiB and was killed");
+  EXPECT_EQ(failure("yes >&2"), "999 plugin " + dir / "plugin" + " printed more than 4 MiB and was killed");
 }
 
 TEST_F(ExecTest, AGrandchildThatHoldsThePipesIsNotWaitedFor) {
