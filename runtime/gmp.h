@@ -243,7 +243,9 @@ void exitsyscall();
 void noteBlocking(P* p);                             // p's M is about to block and keeps p reserved
 enum SysmonPace { kBlockingPace, kPreemptionPace };  // within 20 microseconds, or a time slice
 void wakeSysmonIfNeeded(SysmonPace pace);
-void pollWithoutSysmon(M* m);  // a poll point, while there is none yet
+// While there is no sysmon each poll point is counted: pollCounted() tells that this was all there is to do.
+bool pollCounted(M* m);
+void pollWithoutSysmon(M* m);
 void startSysmon();
 
 }  // namespace fairlead::runtime

@@ -40,14 +40,14 @@ int pausesBetweenLooks() {
   const int pauses = pausesBetweenLooks();
   for (int spent = 0; spent < kEnough; spent += pauses) {
     for (int i = 0; i < pauses; ++i) cpuRelax();
-    uint32_t free = kFree;
-    if (word_.load(std::memory_order_relaxed) == kFree &&
-        word_.compare_exchange_weak(free, kHeld, std::memory_order_acquire)) {
+    if (held_.load(std::memory_order_relaxed) == 0 && held_.exchange(1, std::memory_order_acquire) == 0)
       return;
-    }
   }
-  while (word_.exchange(kContended, std::memory_order_acquire) != kFree) {
-    futexSleep(word_, kContended, nanotime() + kOversight);
+  // Said before each attempt: whoever wakes one takes it back for all.
+  for (;;) {
+    sleepers_.store(1, std::memory_order_relaxed);
+    if (held_.exchange(1, std::memory_order_acquire) == 0) return;
+    futexSleep(sleepers_, 1, nanotime() + kOversight);
   }
 }
 

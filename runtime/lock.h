@@ -47,25 +47,24 @@ class Lock {
   void lock() {
     acquirem();
     if constexpr (kCheckLockRanks) rankAcquire(this, rank());
-    uint32_t free = kFree;
-    if (!word_.compare_exchange_strong(free, kHeld, std::memory_order_acquire)) lockSlow();
+    if (held_.exchange(1, std::memory_order_acquire) != 0) lockSlow();
   }
 
   // unlock() may be called by another goroutine than lock(), on the same thread: gopark's unlock callback
   // does. It is a load and a store, half the price of an exchange for the pair: whoever begins to sleep
-  // between the two may not be woken, and looks again by itself after kOversight. Once the lock is free
-  // nothing is touched: it may be gone.
+  // between the two may not be woken, and looks again by itself after kOversight. The load is of another word
+  // than the one that was exchanged, for which it would have to wait. Once the lock is free nothing is
+  // touched: it may be gone.
   void unlock() {
     if constexpr (kCheckLockRanks) rankRelease(this);
-    const bool contended = word_.load(std::memory_order_relaxed) == kContended;
-    word_.store(kFree, std::memory_order_release);
-    if (contended) futexWake(word_);
+    const bool sleepers = sleepers_.load(std::memory_order_relaxed) != 0;
+    if (sleepers) sleepers_.store(0, std::memory_order_relaxed);
+    held_.store(0, std::memory_order_release);
+    if (sleepers) futexWake(sleepers_);
     releasem();
   }
 
  private:
-  enum : uint32_t { kFree, kHeld, kContended };
-
   void lockSlow();
 
 #if defined(FAIRLEAD_LOCK_RANKS)
@@ -74,7 +73,8 @@ class Lock {
 #else
   [[nodiscard]] static LockRank rank() { return LockRank::Leaf; }
 #endif
-  std::atomic<uint32_t> word_{kFree};
+  std::atomic<uint32_t> held_{0};
+  std::atomic<uint32_t> sleepers_{0};  // 1: threads sleep on this word, or are about to
 };
 
 }  // namespace fairlead::runtime

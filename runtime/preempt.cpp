@@ -140,9 +140,10 @@ void request(P* p) {
 }  // namespace
 
 void detail::preemptSlow() {
+  M* m = getmOrNull();  // the goroutine keeps its thread also when a signal preempts it here
+  if (m == nullptr || pollCounted(m)) return;
   const NoPreempt noPreempt;
-  M* m = getmOrNull();
-  if (m == nullptr || m->p == nullptr || m->curg == nullptr || threadBlock()->locks > 1) return;
+  if (m->p == nullptr || m->curg == nullptr || threadBlock()->locks > 1) return;
   pollWithoutSysmon(m);
   if (m->p->preempt.load(std::memory_order_relaxed)) gopreempt(m);
 }

@@ -144,9 +144,14 @@ void wakeSysmonIfNeeded(SysmonPace pace) {
   if (state.compare_exchange_strong(seen, kAwake)) futexWake(state);
 }
 
+bool pollCounted(M* m) {
+  return state.load(std::memory_order_relaxed) == kAbsent &&
+         detail::preemptWanted.load(std::memory_order_relaxed) == 1 && ++m->polls < kPollsBeforeStart;
+}
+
 // A goroutine that polls again and again while others wait is a reason to have one that watches the clock.
 void pollWithoutSysmon(M* m) {
-  if (state.load(std::memory_order_relaxed) != kAbsent || ++m->polls < kPollsBeforeStart) return;
+  if (state.load(std::memory_order_relaxed) != kAbsent || m->polls < kPollsBeforeStart) return;
   m->polls = 0;
   if (workWithoutP()) startSysmon();
 }
