@@ -91,8 +91,10 @@ Fd place(const Fd& directory, const std::string& name, std::string_view text) {
 // mounted on it.
 bool removeEntry(const Fd& directory, const std::string& name, const std::string& path) {
   if (::unlinkat(directory.get(), name.c_str(), 0) == 0) return true;
-  if (errno == EISDIR && ::unlinkat(directory.get(), name.c_str(), AT_REMOVEDIR) == 0) return true;
-  if (errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY) return false;
+  const bool isDirectory = errno == EISDIR;
+  if (isDirectory && ::unlinkat(directory.get(), name.c_str(), AT_REMOVEDIR) == 0) return true;
+  if (errno == ENOENT) return false;
+  if (isDirectory && (errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY)) return false;
   throw Error(errno, std::string("remove ").append(path).append("/").append(name));
 }
 

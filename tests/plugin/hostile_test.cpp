@@ -176,6 +176,23 @@ TEST_F(HostileTest, WhatIsInARecordsPlaceHindersNobody) {
   EXPECT_TRUE(fs::exists("/etc/passwd"));
 }
 
+// A record that is mounted on stays, and the DEL must not say that it is gone.
+TEST_F(HostileTest, ARecordThatCannotBeRemovedIsTold) {
+  const std::string c1 = container("c1");
+  const std::set<std::string> others = records();
+  add(conf(), c1);
+  std::string place = "/run/fairlead/net/";
+  for (const std::string& record : records())
+    if (!others.contains(record)) place += record;
+  ASSERT_EQ(shell("mount --bind " + place + " " + place).status, 0);
+  const CniOutcome outcome = cni(call("DEL", conf(), c1));
+  EXPECT_EQ(shell("umount " + place).status, 0);
+  ASSERT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.msg(), "remove " + place + ": device or resource busy");
+  del(conf(), c1);
+  EXPECT_EQ(records(), others);
+}
+
 // ---- namespaces --------------------------------------------------------------------------------
 
 TEST_F(HostileTest, WhatIsNoNetworkNamespaceIsRefusedAndForgottenByDel) {
