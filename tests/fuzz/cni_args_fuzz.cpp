@@ -22,14 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   };
   fuzz::accepted<CniError>(read);
 
-  static const Environment kEnvironment{.command = "ADD",
-                                        .containerId = "abc",
-                                        .netns = "/nowhere",
-                                        .ifname = "eth0",
-                                        .args = {},
-                                        .path = "/nowhere",
-                                        .netnsOverride = {}};
-  static const Call kCall = makeCall(kEnvironment, R"({"name": "net", "cniVersion": "1.1.0", "ipam":
+  static const Call kCall =
+      makeCall(fuzz::environment("ADD"), R"({"name": "net", "cniVersion": "1.1.0", "ipam":
                                                        {"ranges": [[{"subnet": "10.0.0.0/8"}]]}})");
   Call call = kCall;
   call.env.args = text;

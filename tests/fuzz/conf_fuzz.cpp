@@ -16,16 +16,6 @@ using namespace plugin;
 using fuzz::accepted;
 using fuzz::hold;
 
-Environment environment(const char* command) {
-  return {.command = command,
-          .containerId = "abc",
-          .netns = "/nowhere",
-          .ifname = "eth0",
-          .args = {},
-          .path = "/nowhere",
-          .netnsOverride = {}};
-}
-
 void readBridge(const Call& call) {
   BridgeConf conf;
   if (!accepted<CniError>([&] { conf = BridgeConf::parse(call); })) return;
@@ -48,7 +38,7 @@ void readHostLocal(const Call& call) {
 void readInput(const std::string& input) {
   for (const char* command : {"ADD", "DEL", "GC"}) {
     Call call;
-    if (!accepted<CniError>([&] { call = makeCall(environment(command), input); })) return;
+    if (!accepted<CniError>([&] { call = makeCall(fuzz::environment(command), input); })) return;
     hold(call.name.find_first_of(std::string_view("/\0", 2)) == std::string::npos, "a name is no path");
     hold(parseJson(dumpCompact(call.conf)) == call.conf, "what is printed is what was read");
     readBridge(call);

@@ -9,12 +9,25 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "plugin/call.h"
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 namespace fairlead::fuzz {
 
 inline std::string_view textOf(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
+}
+
+// environment() is that of a call for a container that is nowhere.
+inline plugin::Environment environment(const char* command) {
+  return {.command = command,
+          .containerId = "abc",
+          .netns = "/nowhere",
+          .ifname = "eth0",
+          .args = {},
+          .path = "/nowhere",
+          .netnsOverride = {}};
 }
 
 // take() cuts off and returns the front of `rest` up to the next `end`, which belongs to neither.
