@@ -1,8 +1,8 @@
 #include "tests/bench/bed.h"
 
+#include <atomic>
 #include <barrier>
 #include <chrono>
-#include <cstddef>
 #include <exception>
 #include <filesystem>
 #include <stdexcept>
@@ -11,7 +11,6 @@
 namespace fairlead::bench {
 namespace {
 
-constexpr const char* kBridge = "bench0";
 constexpr const char* kInterface = "eth0";
 // Debian 12's reference plugins know nothing newer.
 constexpr const char* kVersion = "1.0.0";
@@ -38,18 +37,22 @@ Bed::Bed(const std::string& directory, int number, int containers)
   }
 }
 
+std::string Bed::bridgeOf(const Network& network) { return "bench" + std::to_string(network.number); }
+
+std::string Bed::nameOf(const Network& network) const { return name_ + "." + std::to_string(network.number); }
+
 Command Bed::command(const std::string& verb, const Network& network, int container) const {
   nlohmann::json conf = {
       {"cniVersion", kVersion},
-      {"name", name_},
+      {"name", nameOf(network)},
       {"type", "bridge"},
-      {"bridge", kBridge},
+      {"bridge", bridgeOf(network)},
       {"isGateway", true},
       {"ipMasq", network.masquerade},
       {"ipam",
        {{"type", "host-local"},
         {"dataDir", "/run/" + name_},
-        {"ranges", {{{{"subnet", "10.88.0.0/16"}}}}},
+        {"ranges", {{{{"subnet", "10." + std::to_string(88 + network.number) + ".0.0/16"}}}}},
         {"routes", {{{"dst", "0.0.0.0/0"}}}}}},
   };
   const Container& target = containers_.at(static_cast<size_t>(container));
@@ -61,22 +64,29 @@ Command Bed::command(const std::string& verb, const Network& network, int contai
           .input = conf.dump()};
 }
 
-Batch Bed::runTogether(const std::vector<Command>& commands) const {
+Batch Bed::runTogether(const std::vector<Command>& commands, int width) const {
   Batch batch;
   batch.calls.resize(commands.size());
   double began = 0;
+  std::atomic<size_t> next{0};
+  const auto runSome = [&] {
+    for (size_t i = next++; i < commands.size(); i = next++) {
+      try {
+        batch.calls[i] = run(commands[i]);
+      } catch (const std::exception& error) {
+        batch.calls[i].status = -1;
+        batch.calls[i].err = error.what();
+      }
+    }
+  };
   host_.within([&] {
-    std::barrier start(static_cast<std::ptrdiff_t>(commands.size()), [&]() noexcept { began = now(); });
+    std::barrier start(width, [&]() noexcept { began = now(); });
     std::vector<std::jthread> threads;
-    for (size_t i = 0; i < commands.size(); ++i) {
-      threads.emplace_back([&, i] {
+    threads.reserve(static_cast<size_t>(width));
+    for (int i = 0; i < width; ++i) {
+      threads.emplace_back([&] {
         start.arrive_and_wait();
-        try {
-          batch.calls[i] = run(commands[i]);
-        } catch (const std::exception& error) {
-          batch.calls[i].status = -1;
-          batch.calls[i].err = error.what();
-        }
+        runSome();
       });
     }
   });
@@ -87,40 +97,44 @@ Batch Bed::runTogether(const std::vector<Command>& commands) const {
   return batch;
 }
 
-Batch Bed::call(const std::string& verb, const Network& network, int first, int count) {
+Batch Bed::call(const std::string& verb, const Network& network, int first, int count, int width) {
   std::vector<Command> commands;
   commands.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) commands.push_back(command(verb, network, first + i));
-  Batch batch = runTogether(commands);
-  for (int i = 0; i < count; ++i) {
-    const Finished& finished = batch.calls[static_cast<size_t>(i)];
+  Batch batch = runTogether(commands, width);
+  for (const Finished& finished : batch.calls) {
     expect(finished.ok(), directory_ + ": " + verb + " failed: " + finished.out + finished.err);
-    if (verb == "ADD") checkAdded(first + i, finished, network);
-    if (verb == "DEL") checkDeleted(first + i, network);
+  }
+  const std::string rules = network.masquerade ? this->rules() : "";
+  for (int i = 0; i < count; ++i) {
+    const std::string* found = network.masquerade ? &rules : nullptr;
+    if (verb == "ADD") checkAdded(first + i, batch.calls[static_cast<size_t>(i)], found);
+    if (verb == "DEL") checkDeleted(first + i, network, found);
   }
   return batch;
 }
 
-void Bed::checkAdded(int container, const Finished& finished, const Network& network) {
+void Bed::checkAdded(int container, const Finished& finished, const std::string* rules) {
   Container& target = containers_.at(static_cast<size_t>(container));
   target.result = nlohmann::json::parse(finished.out);
   const std::string address = target.result.at("ips").at(0).at("address");
   target.address = address.substr(0, address.find('/'));
   expect(target.netns->hasLink(kInterface), directory_ + ": ADD made no interface");
-  expect(!network.masquerade || rules().find(target.address + " ") != std::string::npos,
+  expect(rules == nullptr || rules->find(target.address + " ") != std::string::npos,
          directory_ + ": ADD made no rule for " + target.address);
 }
 
-void Bed::checkDeleted(int container, const Network& network) const {
+void Bed::checkDeleted(int container, const Network& network, const std::string* rules) const {
   const Container& target = containers_.at(static_cast<size_t>(container));
   expect(!target.netns->hasLink(kInterface), directory_ + ": DEL left the interface");
   for (const auto& interface : target.result.at("interfaces")) {
     const std::string name = interface.at("name");
-    expect(name == kBridge || name == kInterface || !host_.hasLink(name), directory_ + ": DEL left " + name);
+    expect(name == bridgeOf(network) || name == kInterface || !host_.hasLink(name),
+           directory_ + ": DEL left " + name);
   }
-  expect(!std::filesystem::exists("/run/" + name_ + "/" + name_ + "/" + target.address),
+  expect(!std::filesystem::exists("/run/" + name_ + "/" + nameOf(network) + "/" + target.address),
          directory_ + ": DEL left " + target.address + " reserved");
-  expect(!network.masquerade || rules().find(target.address + " ") == std::string::npos,
+  expect(rules == nullptr || rules->find(target.address + " ") == std::string::npos,
          directory_ + ": DEL left a rule for " + target.address);
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/floor.h"
+#include "tests/bench/crowd.h"
 #include "tests/bench/host.h"
 #include "tests/bench/report.h"
 #include "tests/bench/suite.h"
@@ -30,12 +30,14 @@ int benchmark(int argc, char** argv) {
   Options options;
   options.emptyProgram = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "empty_program";
   options.progress = progress;
+  bool full = false;
   bool json = false;
   bool markdown = false;
   app.add_option("--ours", ours, "directory of our plugins")->required();
   app.add_option("--reference", references, "directory to compare with; may be repeated (/usr/lib/cni)");
   app.add_option("--rounds", options.rounds, "rounds of 8 containers per situation")->capture_default_str();
   app.add_option("--starts", options.starts, "starts of the binary")->capture_default_str();
+  app.add_flag("--crowd", full, "measure the 1st, 200th and 2000th ADD of a node, too; takes a minute more");
   app.add_flag("--markdown", markdown, "print tables for the README");
   app.add_flag("--json", json, "print JSON")->excludes("--markdown");
   CLI11_PARSE(app, argc, argv);
@@ -45,13 +47,12 @@ int benchmark(int argc, char** argv) {
   options.directories.insert(options.directories.end(), references.begin(), references.end());
 
   hideMachine();
-  progress("the kernel's share");
-  const Floor floor = measureFloor(40);
   const Report report = measure(options);
+  const Crowd crowd = full ? measureCrowd(options) : Crowd{};
   if (::isatty(STDERR_FILENO) != 0) progress("");
-  const std::string text = json       ? asJson(report, floor)
-                           : markdown ? asMarkdown(report, floor)
-                                      : asText(report, floor);
+  const std::string text = json       ? asJson(report, crowd)
+                           : markdown ? asMarkdown(report, crowd)
+                                      : asText(report, crowd);
   std::fputs(text.c_str(), stdout);
   return 0;
 }

@@ -15,20 +15,19 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
-
-#include "tests/bench/host.h"
 
 namespace fairlead::bench {
 namespace {
 
-constexpr const char* kBridge = "floor0";
+constexpr const char* kHostEnd = "floor";
 constexpr uint32_t kGateway = 0x0a580001;  // 10.88.0.1
+constexpr uint32_t kAddress = 0x0a58fffe;  // 10.88.255.254
 
 double now() {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch())
@@ -152,9 +151,9 @@ ifinfomsg linkUp(unsigned index = 0) {
   return link;
 }
 
-void addBridge(Netlink& netlink) {
+void addBridge(Netlink& netlink, const std::string& name) {
   Request request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, linkUp());
-  request.put(IFLA_IFNAME, kBridge).nest(IFLA_LINKINFO, [](Request& info) {
+  request.put(IFLA_IFNAME, name).nest(IFLA_LINKINFO, [](Request& info) {
     info.put(IFLA_INFO_KIND, "bridge");
   });
   netlink.send({&request});
@@ -165,9 +164,9 @@ Request& oneQueue(Request& request) {
   return request.put(IFLA_NUM_TX_QUEUES, 1U).put(IFLA_NUM_RX_QUEUES, 1U);
 }
 
-void addPair(Netlink& netlink, const std::string& name, unsigned bridge, int container) {
+void addPair(Netlink& netlink, unsigned bridge, int container) {
   Request request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, linkUp());
-  oneQueue(request).put(IFLA_IFNAME, name).put(IFLA_MASTER, bridge);
+  oneQueue(request).put(IFLA_IFNAME, kHostEnd).put(IFLA_MASTER, bridge);
   request.nest(IFLA_LINKINFO, [&](Request& info) {
     info.put(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, [&](Request& data) {
       data.nest(VETH_INFO_PEER, [&](Request& peer) {
@@ -181,7 +180,7 @@ void addPair(Netlink& netlink, const std::string& name, unsigned bridge, int con
 }
 
 // configureInside() runs in the container's namespace.
-void configureInside(int number) {
+void configureInside() {
   Netlink netlink;
   const unsigned index = ::if_nametoindex("eth0");
   ifaddrmsg address{};
@@ -195,7 +194,7 @@ void configureInside(int number) {
   route.rtm_type = RTN_UNICAST;
   Request up(RTM_NEWLINK, 0, linkUp(index));
   Request add(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, address);
-  const uint32_t own = htonl(kGateway + 1 + static_cast<uint32_t>(number));
+  const uint32_t own = htonl(kAddress);
   add.put(IFA_LOCAL, own).put(IFA_ADDRESS, own);
   Request via(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
   via.put(RTA_GATEWAY, htonl(kGateway)).put(RTA_OIF, index);
@@ -223,57 +222,51 @@ pid_t deleteByChild(Netlink& announcements, unsigned index) {
   return child;
 }
 
-using Containers = std::vector<std::unique_ptr<NetworkNamespace>>;
-
-void attach(const Containers& containers, Netlink& netlink, Floor& floor) {
-  const unsigned bridge = ::if_nametoindex(kBridge);
-  for (size_t i = 0; i < containers.size(); ++i) {
-    const double began = now();
-    addPair(netlink, "floor-" + std::to_string(i), bridge, containers[i]->fd());
-    const double paired = now();
-    containers[i]->within([&] { configureInside(static_cast<int>(i)); });
-    const double done = now();
-    floor.pair.add(paired - began);
-    floor.inside.add(done - paired);
-    floor.add.add(done - began);
-  }
+void attach(const NetworkNamespace& container, Netlink& netlink, unsigned bridge, Floor& floor) {
+  const double began = now();
+  addPair(netlink, bridge, container.fd());
+  const double paired = now();
+  container.within(configureInside);
+  const double done = now();
+  floor.pair.add(paired - began);
+  floor.inside.add(done - paired);
+  floor.add.add(done - began);
 }
 
-void detach(const Containers& containers, Netlink& netlink, Floor& floor, bool byChild) {
-  for (size_t i = 0; i < containers.size(); ++i) {
-    const unsigned index = ::if_nametoindex(("floor-" + std::to_string(i)).c_str());
-    if (byChild) {
-      Netlink announcements(RTMGRP_LINK);
-      const double began = now();
-      const pid_t child = deleteByChild(announcements, index);
-      floor.unlisted.add(now() - began);
-      ::waitpid(child, nullptr, 0);
-    } else {
-      const double began = now();
-      deleteLink(netlink, index);
-      floor.del.add(now() - began);
-    }
+void detach(Netlink& netlink, Floor& floor, bool byChild) {
+  const unsigned index = ::if_nametoindex(kHostEnd);
+  if (byChild) {
+    Netlink announcements(RTMGRP_LINK);
+    const double began = now();
+    const pid_t child = deleteByChild(announcements, index);
+    floor.unlisted.add(now() - began);
+    ::waitpid(child, nullptr, 0);
+  } else {
+    const double began = now();
+    deleteLink(netlink, index);
+    floor.del.add(now() - began);
   }
 }
 
 }  // namespace
 
-Floor measureFloor(int count) {
-  Floor floor;
-  const NetworkNamespace host("floor");
-  Containers containers;
-  for (int i = 0; i < count; ++i) {
-    containers.push_back(std::make_unique<NetworkNamespace>("floor-" + std::to_string(i)));
-  }
-  host.within([&] {
+FloorProbe::FloorProbe(const NetworkNamespace& host, std::string bridge)
+    : host_(host), bridge_(std::move(bridge)) {
+  if (host_.hasLink(bridge_)) return;
+  host_.within([&] {
     Netlink netlink;
-    addBridge(netlink);
+    addBridge(netlink, bridge_);
+  });
+}
+
+void FloorProbe::measure(const NetworkNamespace& container, Floor& floor) const {
+  host_.within([&] {
+    Netlink netlink;
     for (const bool byChild : {true, false}) {
-      attach(containers, netlink, floor);
-      detach(containers, netlink, floor, byChild);
+      attach(container, netlink, ::if_nametoindex(bridge_.c_str()), floor);
+      detach(netlink, floor, byChild);
     }
   });
-  return floor;
 }
 
 }  // namespace fairlead::bench

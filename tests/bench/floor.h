@@ -2,6 +2,9 @@
 // process, without processes, JSON and address management.
 #pragma once
 
+#include <string>
+
+#include "tests/bench/host.h"
 #include "tests/bench/samples.h"
 
 namespace fairlead::bench {
@@ -14,7 +17,19 @@ struct Floor {
   Samples del;       // deleting the pair, until RTM_DELLINK returns (it waits for an RCU barrier)
 };
 
-// measureFloor() attaches and detaches `count` containers in a host of its own. Throws std::system_error.
-Floor measureFloor(int count);
+// FloorProbe measures in a host that it shares with others, so that a figure of theirs has the floor of the
+// same moment beside it. Its functions throw std::system_error.
+class FloorProbe {
+ public:
+  // The host must outlive the probe. `bridge` is made unless the host has it.
+  FloorProbe(const NetworkNamespace& host, std::string bridge);
+
+  // measure() attaches a container that has no eth0, detaches it in each of the two ways, and leaves nothing.
+  void measure(const NetworkNamespace& container, Floor& floor) const;
+
+ private:
+  const NetworkNamespace& host_;
+  std::string bridge_;
+};
 
 }  // namespace fairlead::bench

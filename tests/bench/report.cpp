@@ -33,9 +33,14 @@ std::string nameOf(const Report& report, size_t subject) {
 }
 
 std::string situation(const Row& row) {
-  return row.verb + (row.masquerade ? ", ipMasq" : "") +
-         (row.parallel == 1 ? "" : ", " + std::to_string(row.parallel) + " at once");
+  const std::string call = row.verb + (row.masquerade ? ", ipMasq" : "");
+  const std::string width = std::to_string(row.parallel);
+  if (row.calls > row.parallel)
+    return call + ", " + std::to_string(row.calls) + " of them, " + width + " at a time";
+  return row.parallel == 1 ? call : call + ", " + width + " at once";
 }
+
+std::string times(double theirs, double ours) { return number(theirs / std::max(ours, 1.0), 1); }
 
 // addLine() appends a line about one kind of sample: ours, then for each reference its own and how many times
 // ours it is.
@@ -43,11 +48,15 @@ template <class Pick>
 void addLine(Table& table, const std::string& name, const Row& row, bool withSpread, const Pick& pick) {
   Line line = {name};
   for (size_t i = 0; i < row.cells.size(); ++i) {
+    const auto figure = [&](double value, double ours, bool shown = true) {
+      line.push_back(shown ? millis(value) : "");
+      if (i > 0) line.push_back(shown ? times(value, ours) : "");
+    };
     const Samples& samples = pick(row.cells[i]);
-    line.push_back(millis(samples.median()));
-    line.push_back(withSpread ? millis(samples.p99()) : "");
-    line.push_back(withSpread ? millis(row.cells[i].cpu.median()) : "");
-    if (i > 0) line.push_back(number(samples.median() / std::max(pick(row.cells[0]).median(), 1.0), 1));
+    const Samples& ours = pick(row.cells[0]);
+    figure(samples.median(), ours.median());
+    figure(samples.p99(), ours.p99(), withSpread);
+    figure(row.cells[i].cpu.median(), row.cells[0].cpu.median(), withSpread);
   }
   table.lines.push_back(line);
 }
@@ -56,8 +65,12 @@ Table callTable(const Report& report) {
   Table table{"bridge + host-local, milliseconds", {{"call"}}};
   for (size_t i = 0; i < report.subjects.size(); ++i) {
     Line& head = table.lines[0];
-    head.insert(head.end(), {nameOf(report, i) + ": median", "p99", "CPU"});
-    if (i > 0) head.emplace_back("times ours");
+    const std::string first = nameOf(report, i) + ": median";
+    if (i == 0) {
+      head.insert(head.end(), {first, "p99", "CPU"});
+    } else {
+      head.insert(head.end(), {first, "times ours", "p99", "times ours", "CPU", "times ours"});
+    }
   }
   for (const char* verb : {"ADD", "CHECK", "DEL"}) {
     for (const Row& row : report.rows) {
@@ -72,6 +85,53 @@ Table callTable(const Report& report) {
                 [](const Cell& cell) -> const Samples& { return cell.settled; });
       }
     }
+  }
+  return table;
+}
+
+// leastTable() sets the lone ADDs beside what no ADD can do without.
+Table leastTable(const Report& report) {
+  const double kernel = report.floor.add.median();
+  const double empty = report.emptyBeside.median();
+  Table table{"an ADD beside the least that it can take, in turns, milliseconds",
+              {{"", "median", "times the least"}}};
+  table.lines.push_back({"the kernel's share", millis(kernel), ""});
+  table.lines.push_back({"an empty static program, spawned and reaped", millis(empty), ""});
+  table.lines.push_back({"the least: both", millis(kernel + empty), "1"});
+  for (const Row& row : report.rows) {
+    if (row.verb != "ADD" || row.parallel > 1) continue;
+    for (size_t i = 0; i < row.cells.size(); ++i) {
+      const double median = row.cells[i].wall.median();
+      table.lines.push_back(
+          {nameOf(report, i) + ": " + situation(row), millis(median), number(median / (kernel + empty), 2)});
+    }
+  }
+  return table;
+}
+
+std::string ordinal(int number) { return std::to_string(number) + (number == 1 ? "st" : "th"); }
+
+// crowdTable() gives the growth against the first ADD of the same column.
+Table crowdTable(const Report& report, const Crowd& crowd) {
+  Table table{"a full node, " + std::to_string(kBridgePorts) + " containers to a bridge, milliseconds",
+              {{"ADD"}}};
+  for (size_t i = 0; i < report.subjects.size(); ++i) {
+    Line& head = table.lines[0];
+    head.insert(head.end(), {nameOf(report, i) + ": ADD", "times the 1st", "CPU", "DEL",
+                             "the kernel's share there", "times the 1st", "ADD without it"});
+  }
+  for (const CrowdRow& row : crowd) {
+    Line line = {"the " + ordinal(row.ordinal)};
+    for (size_t i = 0; i < row.cells.size(); ++i) {
+      const CrowdCell& cell = row.cells[i];
+      const CrowdCell& first = crowd.front().cells[i];
+      const double add = cell.add.median();
+      const double kernel = cell.floor.add.median();
+      line.insert(line.end(), {millis(add), number(add / first.add.median(), 2), millis(cell.cpu.median()),
+                               millis(cell.del.median()), millis(kernel),
+                               number(kernel / first.floor.add.median(), 2), millis(add - kernel)});
+    }
+    table.lines.push_back(line);
   }
   return table;
 }
@@ -105,8 +165,11 @@ Table binaryTable(const Report& report) {
   return table;
 }
 
-std::vector<Table> tables(const Report& report, const Floor& floor) {
-  return {callTable(report), floorTable(floor), binaryTable(report)};
+std::vector<Table> tables(const Report& report, const Crowd& crowd) {
+  std::vector<Table> all = {callTable(report), leastTable(report), floorTable(report.floor),
+                            binaryTable(report)};
+  if (!crowd.empty()) all.push_back(crowdTable(report, crowd));
+  return all;
 }
 
 std::string machine(const Report& report) {
@@ -154,21 +217,29 @@ nlohmann::ordered_json summary(const Samples& samples) {
           {"least", samples.least()}};
 }
 
+nlohmann::ordered_json summary(const Floor& floor) {
+  return {{"pair", summary(floor.pair)},
+          {"inside", summary(floor.inside)},
+          {"add", summary(floor.add)},
+          {"unlisted", summary(floor.unlisted)},
+          {"del", summary(floor.del)}};
+}
+
 }  // namespace
 
-std::string asText(const Report& report, const Floor& floor) {
+std::string asText(const Report& report, const Crowd& crowd) {
   std::string text = machine(report) + "\n\n";
-  for (const Table& table : tables(report, floor)) text += aligned(table);
+  for (const Table& table : tables(report, crowd)) text += aligned(table);
   return text;
 }
 
-std::string asMarkdown(const Report& report, const Floor& floor) {
+std::string asMarkdown(const Report& report, const Crowd& crowd) {
   std::string text = machine(report) + ".\n\n";
-  for (const Table& table : tables(report, floor)) text += markdown(table);
+  for (const Table& table : tables(report, crowd)) text += markdown(table);
   return text;
 }
 
-std::string asJson(const Report& report, const Floor& floor) {
+std::string asJson(const Report& report, const Crowd& crowd) {
   using Json = nlohmann::ordered_json;
   Json subjects = Json::array();
   for (const Subject& subject : report.subjects) {
@@ -186,20 +257,31 @@ std::string asJson(const Report& report, const Floor& floor) {
                        {"settled", summary(cell.settled)},
                        {"cpu", summary(cell.cpu)}});
     }
-    rows.push_back(
-        {{"verb", row.verb}, {"ipMasq", row.masquerade}, {"parallel", row.parallel}, {"subjects", cells}});
+    rows.push_back({{"verb", row.verb},
+                    {"ipMasq", row.masquerade},
+                    {"calls", row.calls},
+                    {"parallel", row.parallel},
+                    {"subjects", cells}});
+  }
+  Json full = Json::array();
+  for (const CrowdRow& row : crowd) {
+    Json cells = Json::array();
+    for (const CrowdCell& cell : row.cells) {
+      cells.push_back({{"add", summary(cell.add)},
+                       {"cpu", summary(cell.cpu)},
+                       {"del", summary(cell.del)},
+                       {"floor", summary(cell.floor)}});
+    }
+    full.push_back({{"ordinal", row.ordinal}, {"subjects", cells}});
   }
   const Json all = {{"machine", machine(report)},
                     {"unit", "microseconds"},
                     {"subjects", subjects},
                     {"rows", rows},
                     {"emptyProgram", summary(report.emptyProgram)},
-                    {"floor",
-                     {{"pair", summary(floor.pair)},
-                      {"inside", summary(floor.inside)},
-                      {"add", summary(floor.add)},
-                      {"unlisted", summary(floor.unlisted)},
-                      {"del", summary(floor.del)}}}};
+                    {"emptyProgramBesideAdd", summary(report.emptyBeside)},
+                    {"floor", summary(report.floor)},
+                    {"crowd", full}};
   return all.dump(2) + "\n";
 }
 

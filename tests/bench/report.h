@@ -3,13 +3,14 @@
 
 #include <string>
 
-#include "tests/bench/floor.h"
+#include "tests/bench/crowd.h"
 #include "tests/bench/suite.h"
 
 namespace fairlead::bench {
 
-std::string asText(const Report& report, const Floor& floor);
-std::string asMarkdown(const Report& report, const Floor& floor);
-std::string asJson(const Report& report, const Floor& floor);
+// An empty crowd is left out.
+std::string asText(const Report& report, const Crowd& crowd);
+std::string asMarkdown(const Report& report, const Crowd& crowd);
+std::string asJson(const Report& report, const Crowd& crowd);
 
 }  // namespace fairlead::bench

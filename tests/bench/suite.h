@@ -1,10 +1,12 @@
-// What is measured: ADD, CHECK and DEL on several directories of plugins, in turns.
+// What is measured: ADD, CHECK and DEL on several directories of plugins, in turns, with the kernel's own
+// share and the start of an empty program between them.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "tests/bench/floor.h"
 #include "tests/bench/samples.h"
 
 namespace fairlead::bench {
@@ -21,7 +23,8 @@ struct Cell {
 struct Row {
   std::string verb;
   bool masquerade = false;
-  int parallel = 1;
+  int calls = 1;     // that are started together, and measured as one
+  int parallel = 1;  // of these, at a time
   std::vector<Cell> cells;
 };
 
@@ -36,7 +39,9 @@ struct Subject {
 struct Report {
   std::vector<Subject> subjects;  // ours first
   std::vector<Row> rows;
-  Samples emptyProgram;  // spawn to exit of a static program that does nothing
+  Samples emptyProgram;  // spawn to exit of a static program that does nothing, between the starts
+  Samples emptyBeside;   // the same, between the ADDs
+  Floor floor;           // between the ADDs
 };
 
 struct Options {
