@@ -62,7 +62,8 @@ std::string vethText(const VethSpec& spec) {
   std::string text =
       "ip link add " + spec.name + macText(spec.mac) + mtuText(spec.mtu) + queuesText(spec.queues);
   if (!spec.masterName.empty()) text += " master " + spec.masterName;
-  text += " up type veth peer name " + spec.peerName + macText(spec.peerMac) + mtuText(spec.mtu);
+  text += std::string(spec.up ? " up" : "") + " type veth peer name " + spec.peerName +
+          macText(spec.peerMac) + mtuText(spec.mtu);
   text += queuesText(spec.queues);
   const bool unnamed = spec.peerNSPath.empty() && spec.peerNS != nullptr;
   if (const std::string& path = unnamed ? spec.peerNS->path() : spec.peerNSPath; !path.empty())
@@ -181,9 +182,9 @@ Request addBridge(const BridgeSpec& spec) {
 
 Request addVeth(const VethSpec& spec) {
   Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-  ifinfomsg up{};
-  up.ifi_flags = up.ifi_change = IFF_UP;
-  message.append(up);
+  ifinfomsg header{};
+  if (spec.up) header.ifi_flags = header.ifi_change = IFF_UP;
+  message.append(header);
   putName(message, spec.name);
   putMac(message, spec.mac);
   putQueues(message, spec.queues);
@@ -254,6 +255,7 @@ bool remove(Socket& socket, const LinkRef& link, Straggler& straggler) {
 // ---- waiting -----------------------------------------------------------------------------------
 
 std::optional<Link> waitUp(Socket& socket, const LinkRef& link, std::chrono::milliseconds limit) {
+  if (auto found = find(socket, link); !found || found->operState == Link::kOperUp) return found;
   // The link watcher takes between 0.1 ms and, on a busy machine, a second.
   const auto deadline = Clock::now() + limit;
   for (std::chrono::nanoseconds step = 20us;; step = std::min<std::chrono::nanoseconds>(step * 2, 1ms)) {
@@ -268,6 +270,14 @@ std::optional<Link> waitUp(Socket& socket, const LinkRef& link, std::chrono::mil
     if (last) return std::nullopt;
     pause(step);
   }
+}
+
+std::optional<Link> setUp(Socket& socket, const LinkRef& link, std::chrono::milliseconds limit) {
+  std::vector<Request> requests;
+  requests.push_back(set(link, {.up = true}));
+  requests.push_back(findRequest(link));
+  auto found = parse(socket.send(requests).back());
+  return found && found->operState == Link::kOperUp ? found : waitUp(socket, link, limit);
 }
 
 }  // namespace fairlead::netns::link

@@ -59,7 +59,10 @@ struct BridgeSpec {
 };
 
 struct VethSpec {
-  std::string name{};  // this end, in the socket's namespace; created UP
+  std::string name{};  // this end, in the socket's namespace
+  // This end is created UP. A port of a bridge that is UP before there is a carrier is enabled, disabled and
+  // enabled again, each time at a cost that grows with the number of ports: set it up last.
+  bool up = true;
   std::optional<Mac> mac{};
   int master = 0;  // index of a bridge, or 0
   std::string masterName{};
@@ -90,9 +93,12 @@ Request remove(const LinkRef& link);
 bool remove(Socket& socket, const LinkRef& link, Straggler& straggler);
 // waitUp() waits until the link is operational (kOperUp) and, if it is a bridge port, forwards: from then on
 // frames sent at its other end get through. Returns nullopt when the link is not there, or not up at the
-// limit. Setting both ends of a veth up is not enough, the kernel's link watcher follows a little later.
-// Needs the link's name.
+// limit. Setting both ends of a veth up is not enough: on either side the kernel's link watcher follows a
+// little later, or, from 6.8 on, at once when it is asked for the link (linkwatch_sync_dev), which is what
+// this begins with. Needs the link's name.
 std::optional<Link> waitUp(Socket& socket, const LinkRef& link, std::chrono::milliseconds limit);
+// setUp() sets the link up first, and throws when it is not there.
+std::optional<Link> setUp(Socket& socket, const LinkRef& link, std::chrono::milliseconds limit);
 // list() is a dump: for GC and people, never on the way of an ADD.
 std::vector<Link> list(Socket& socket);
 

@@ -131,10 +131,13 @@ Plan planOf(const Wiring& wiring, bool del = false) {
   planHost(plan, wiring);
   // A DEL looks in any case: the configuration may have changed since.
   if ((conf.ipMasq && !prefixes.empty()) || del) plan.add(masquerade(wiring.attachment, prefixes));
+  // Duplicate address detection waits for a carrier.
+  const bool dad = conf.enableDad && hasFamily(wiring.result, false);
   plan.add(addVethPair({.hostName = wiring.hostName,
                         .hostMac = wiring.hostMac,
                         .bridge = conf.bridge,
                         .hairpin = conf.hairpinMode,
+                        .up = dad || !conf.containerInterface,
                         .mtu = conf.mtu,
                         .ifname = wiring.attachment.ifname,
                         .mac = wiring.mac,
@@ -146,7 +149,7 @@ Plan planOf(const Wiring& wiring, bool del = false) {
                                    .routes = routesOf(wiring.result),
                                    .settings = settingsOf(wiring),
                                    .up = true,
-                                   .dad = conf.enableDad && hasFamily(wiring.result, false)}));
+                                   .dad = dad}));
   if (conf.isGateway && !prefixes.empty()) {
     plan.add(enableForwarding(hasFamily(wiring.result, true), hasFamily(wiring.result, false)));
   }

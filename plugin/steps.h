@@ -35,13 +35,14 @@ struct GatewayStep {
 };
 std::unique_ptr<Step> ensureGateway(GatewayStep spec);
 
-// A veth pair: the host end a port of the bridge and UP, the other created in the container's namespace under
-// its final name.
+// A veth pair: the host end a port of the bridge, the other created in the container's namespace under its
+// final name.
 struct VethStep {
   std::string hostName;
   netns::Mac hostMac;
   std::string bridge;
   bool hairpin = false;
+  bool up = false;  // the host end, at once; else awaitPort() sets it up
   int mtu = 0;
   std::string ifname;
   netns::Mac mac;
@@ -61,8 +62,8 @@ struct ContainerLinkStep {
 };
 std::unique_ptr<Step> configureContainerLink(ContainerLinkStep spec);
 
-// Waits until the bridge forwards what comes from a port, then tells the neighbours about the container's
-// addresses.
+// Sets the host end up when the container's is, waits until the bridge forwards what comes from that port,
+// then tells the neighbours about the container's addresses.
 struct PortUpStep {
   std::string hostName;
   std::string ifname;

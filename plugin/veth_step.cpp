@@ -77,6 +77,7 @@ class AddVethPair : public Step {
  private:
   netns::VethSpec request(const netns::NetNS* container, int master) const {
     return {.name = spec_.hostName,
+            .up = spec_.up,
             .mac = spec_.hostMac,
             .master = master,
             .masterName = spec_.bridge,
@@ -182,9 +183,11 @@ class AwaitPort : public Step {
 
   void apply(World& world) override {
     constexpr std::chrono::milliseconds kLimit(2500);  // as long as the reference waits
-    const auto link = netns::link::waitUp(world.host(), {.name = spec_.hostName}, kLimit);
-    if (!link)
+    if (!netns::link::setUp(world.host(), {.name = spec_.hostName}, kLimit))
       throw CniError::internal("bridge port in error state: down", spec_.hostName + " got no carrier");
+    // Nothing is sent at the other end before its carrier has been seen, too.
+    if (!netns::link::waitUp(world.container(), {.name = spec_.ifname}, kLimit))
+      throw CniError::internal("container link in error state: down", spec_.ifname + " got no carrier");
     if (!spec_.addresses.empty()) {
       netns::announce(world.container(), world.containerNS(), spec_.ifname, spec_.mac, spec_.addresses);
     }
@@ -193,6 +196,7 @@ class AwaitPort : public Step {
   void undo(World&) override {}
 
   void explain(std::vector<std::string>& lines) const override {
+    lines.push_back(netns::link::set({.name = spec_.hostName}, {.up = true}).text());
     for (const netns::IP& address : spec_.addresses) {
       lines.push_back(netns::commandIn(
           spec_.netnsPath, address.isV4() ? "arping -U -c 1 -I " + spec_.ifname + " " + address.str()

@@ -1,7 +1,15 @@
 // Bridges and veth pairs. Root.
 #include "netns/link.h"
 
+#include <linux/if_bridge.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <string>
+#include <vector>
 
 #include "netns/route.h"
 #include "tests/netns/host.h"
@@ -229,6 +237,65 @@ TEST_F(LinkTest, FramesGetThroughAsSoonAsThePortIsUp) {
   EXPECT_EQ(link::find(host(), {.name = "veth2"}).value().operState, Link::kOperUp);
 }
 
+// PortStates hears which states the kernel announces of a bridge's ports.
+class PortStates {
+ public:
+  PortStates() : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)) {
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = RTMGRP_LINK;
+    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  // read() returns the states of the port `index` so far, in order.
+  std::vector<int> read(int index) {
+    std::vector<int> states;
+    alignas(nlmsghdr) std::array<char, 32768> buffer;
+    for (ssize_t got; (got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0)) > 0;) {
+      for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(message, got);
+           message = NLMSG_NEXT(message, got)) {
+        const auto* link = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
+        if (message->nlmsg_type != RTM_NEWLINK || link->ifi_family != AF_BRIDGE || link->ifi_index != index)
+          continue;
+        const rtattr* port = find(IFLA_RTA(link), IFLA_PAYLOAD(message), IFLA_PROTINFO);
+        if (port == nullptr) continue;
+        const rtattr* state =
+            find(static_cast<const rtattr*>(RTA_DATA(port)), RTA_PAYLOAD(port), IFLA_BRPORT_STATE);
+        if (state != nullptr) states.push_back(*static_cast<const uint8_t*>(RTA_DATA(state)));
+      }
+    }
+    return states;
+  }
+
+ private:
+  static const rtattr* find(const rtattr* each, size_t left, int type) {
+    for (; RTA_OK(each, left); each = RTA_NEXT(each, left)) {
+      if ((each->rta_type & NLA_TYPE_MASK) == type) return each;
+    }
+    return nullptr;
+  }
+  Fd fd_;
+};
+
+TEST_F(LinkTest, APortThatIsSetUpLastForwardsAtOnceAndStays) {
+  const int bridge = addBridge("br0");
+  const NetNS container = NetNS::create();
+  PortStates announced;
+  host().send(link::addVeth(
+      {.name = "veth0", .up = false, .master = bridge, .peerName = "eth0", .peerNS = &container}));
+  EXPECT_FALSE(link::find(host(), {.name = "veth0"}).value().up);
+  Socket inside = Socket::open(container);
+  inside.send(link::set({.name = "eth0"}, {.up = true}));
+  const auto port = link::setUp(host(), {.name = "veth0"}, 5s);
+  ASSERT_TRUE(port);
+  EXPECT_TRUE(link::waitUp(inside, {.name = "eth0"}, 5s));
+  EXPECT_EQ(only(look("bridge -j link show dev veth0")).at("state"), "forwarding");
+  EXPECT_EQ(only(lookIn(container, "ip -j link show eth0")).at("operstate"), "UP");
+
+  std::vector<int> states = announced.read(port->index);
+  states.erase(std::unique(states.begin(), states.end()), states.end());
+  EXPECT_EQ(states, (std::vector<int>{BR_STATE_DISABLED, BR_STATE_FORWARDING}));
+}
+
 TEST_F(LinkTest, WaitingForALinkThatStaysDownEnds) {
   const NetNS container = NetNS::create();
   VethSpec spec;
@@ -237,7 +304,9 @@ TEST_F(LinkTest, WaitingForALinkThatStaysDownEnds) {
   spec.peerNS = &container;
   host().send(link::addVeth(spec));
   EXPECT_EQ(link::waitUp(host(), {.name = "veth0"}, 30ms), std::nullopt);
+  EXPECT_EQ(link::setUp(host(), {.name = "veth0"}, 30ms), std::nullopt);
   EXPECT_EQ(link::waitUp(host(), {.name = "nosuch"}, 1h), std::nullopt);
+  EXPECT_EQ(codeOf([&] { link::setUp(host(), {.name = "nosuch"}, 1h); }), ENODEV);
 }
 
 }  // namespace

@@ -284,6 +284,9 @@ TEST(RequestText, IsTheCommand) {
       "ip link add veth0123 address 02:00:00:00:00:01 mtu 1400 numtxqueues 2 numrxqueues 2 master cni0 up "
       "type veth "
       "peer name eth0 address 02:00:00:00:00:02 mtu 1400 numtxqueues 2 numrxqueues 2 netns /run/netns/web");
+  EXPECT_EQ(link::addVeth({.name = "veth0", .up = false, .peerName = "eth0"}).text(),
+            "ip link add veth0 numtxqueues 1 numrxqueues 1 type veth peer name eth0 numtxqueues 1 "
+            "numrxqueues 1");
   EXPECT_EQ(link::remove({.name = "veth0", .index = 4}).text(), "ip link del veth0");
   EXPECT_EQ(addr::add({.name = "eth0", .index = 2}, prefix("10.1.2.3/24")).text(),
             "ip addr add 10.1.2.3/24 brd + dev eth0");
