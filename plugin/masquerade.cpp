@@ -236,7 +236,7 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
   std::vector<std::string> keep;
   keep.reserve(valid.size());
   for (const Attachment& attachment : valid) keep.push_back(names::chain(attachment));
-  Sources sources = dumpSources(socket);
+  std::optional<Sources> sources;  // of the first that has to go, and of all
   std::vector<std::string> removed;
   bool used = false;
   for (const std::string& chain : nft::listChains(socket, kTable)) {
@@ -244,7 +244,8 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
     const bool stale =
         chain.starts_with(names::chainPrefix(network)) && std::ranges::find(keep, chain) == keep.end();
     if (stale) {
-      removeChain(socket, chain, sources[chain]);
+      if (!sources) sources = dumpSources(socket);
+      removeChain(socket, chain, (*sources)[chain]);
       removed.push_back(chain);
     } else {
       used = true;
