@@ -14,12 +14,9 @@
 #include "netns/fd.h"
 
 namespace fairlead::plugin {
-namespace {
 
 using netns::Error;
 using netns::Fd;
-
-}  // namespace
 
 std::optional<std::string> readFile(const std::string& path) {
   // O_NONBLOCK: opening a FIFO without a writer must not hang; it means nothing for a regular file.

@@ -6,7 +6,6 @@
 #include "plugin/error.h"
 #include "plugin/ip_store.h"
 #include "plugin/registry.h"
-#include "plugin/skel.h"
 #include "tests/fuzz/directory.h"
 
 namespace fairlead {
@@ -30,19 +29,14 @@ Files filesOf(std::string_view input) {
   return files;
 }
 
-Call callOf(const std::string& dataDir) {
-  return makeCall(fuzz::environment("ADD"), R"({"name": "net", "cniVersion": "1.1.0", "ipam": {"ranges": [
-      [{"subnet": "10.0.0.0/29"}], [{"subnet": "fd00::/125"}]], "dataDir": ")" +
-                                                dataDir + "\"}}");
-}
-
 }  // namespace
 }  // namespace fairlead
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fairlead;
   static const fuzz::Directory directory;
-  static const Call call = callOf(directory.path);
+  static const Call call =
+      fuzz::hostLocalCall(directory.path, R"([[{"subnet": "10.0.0.0/29"}], [{"subnet": "fd00::/125"}]])");
   const std::string network = directory.path + "/net";
   const Files before = filesOf(fuzz::textOf(data, size));
   fuzz::refill(network, before);

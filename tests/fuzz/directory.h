@@ -11,6 +11,7 @@
 #include <map>
 #include <string>
 
+#include "plugin/skel.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace fairlead::fuzz {
@@ -50,6 +51,13 @@ inline Files filesIn(const std::string& directory) {
     files[entry.path().filename()] = {std::istreambuf_iterator<char>(stream), {}};
   }
   return files;
+}
+
+// hostLocalCall() is an ADD of host-local's with its directory below `dataDir`; `ranges` is JSON.
+inline plugin::Call hostLocalCall(const std::string& dataDir, const std::string& ranges) {
+  return plugin::makeCall(environment("ADD"),
+                          R"({"name": "net", "cniVersion": "1.1.0", "ipam": {"ranges": )" + ranges +
+                              R"(, "dataDir": ")" + dataDir + "\"}}");
 }
 
 }  // namespace fairlead::fuzz

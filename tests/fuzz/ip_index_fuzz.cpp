@@ -10,7 +10,6 @@
 #include "plugin/ip_index.h"
 #include "plugin/ip_store.h"
 #include "plugin/registry.h"
-#include "plugin/skel.h"
 #include "tests/fuzz/directory.h"
 
 namespace fairlead {
@@ -31,19 +30,13 @@ void plant(const std::string& run, const std::string& network, std::string index
                {{".ipam-" + std::to_string(status.st_dev) + "-" + std::to_string(status.st_ino), index}});
 }
 
-Call callOf(const std::string& dataDir) {
-  return makeCall(fuzz::environment("ADD"), R"({"name": "net", "cniVersion": "1.1.0", "ipam": {"ranges": [
-      [{"subnet": "10.0.0.0/28"}]], "dataDir": ")" +
-                                                dataDir + "\"}}");
-}
-
 }  // namespace
 }  // namespace fairlead
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fairlead;
   static const fuzz::Directory directory;
-  static const Call call = callOf(directory.path);
+  static const Call call = fuzz::hostLocalCall(directory.path, R"([[{"subnet": "10.0.0.0/28"}]])");
   static const fuzz::Files kBefore = {
       {"lock", ""}, {"10.0.0.2", "other\r\neth0"}, {"10.0.0.3", "abc\r\neth1"}, {"10.0.0.4", ""}};
   const std::string network = directory.path + "/net";
