@@ -26,6 +26,7 @@ constexpr int kToolThreads = 0;
 
 // The runtime's threads that are no Ms: template thread, sysmon, and the like.
 constinit std::array<std::atomic<pid_t>, 8> helpers{};
+constinit std::atomic<int> expected{0};  // of them, made and not begun
 
 bool isOurs(pid_t thread) {
   for (const M* m = sched.allm; m != nullptr; m = m->alllink) {
@@ -54,14 +55,19 @@ int countForeign() {
 
 }  // namespace
 
+void expectHelperThread() { expected.fetch_add(1); }
+
 void registerHelperThread() {
   for (auto& helper : helpers) {
     pid_t none = 0;
-    if (helper.compare_exchange_strong(none, gettid())) return;
+    if (helper.compare_exchange_strong(none, gettid())) break;
   }
+  expected.fetch_sub(1);
 }
 
+// One that has not begun is listed all the same, and is no stranger.
 bool foreignThreadsExist() {
+  while (expected.load() != 0) nanosleep(&kBetweenLooks, nullptr);
   for (int i = 0; i < kLooks; ++i) {
     if (countForeign() <= 0) return false;
     nanosleep(&kBetweenLooks, nullptr);

@@ -207,7 +207,8 @@ void registerM(M* m);    // into Sched::allm; sched.lock held
 void rememberSignals();  // the mask that new threads begin with
 
 // ---- foreign.cpp: threads that run no goroutines
-void registerHelperThread();  // by a thread of the runtime that is no M, when it begins
+void expectHelperThread();    // before a thread of the runtime is made that is no M
+void registerHelperThread();  // by that thread, when it begins
 bool foreignThreadsExist();   // others than ours; slow. sched.lock held
 
 // ---- lockthread.cpp

@@ -115,6 +115,7 @@ void unlockInternal(M* m, G* gp) {
 void startTemplateThread() {
   if (templateThread.started.load(std::memory_order_relaxed) || templateThread.started.exchange(true)) return;
   templateThread.self = {.start = templateLoop};
+  expectHelperThread();
   startThread(templateThread.self);
 }
 

@@ -109,6 +109,7 @@ void* schedtrace(void*) {
 void startSchedtrace() {
   if (debugVar("schedtrace") <= 0) return;
   request = {.start = schedtrace};
+  expectHelperThread();
   newThread(request);
 }
 

@@ -87,6 +87,7 @@ void* watch(void*) {
 void startStallWatch() {
   if (debugVar("stall") <= 0) return;
   request = {.start = watch};
+  expectHelperThread();
   newThread(request);
 }
 

@@ -161,6 +161,7 @@ void startSysmon() {
   if (!state.compare_exchange_strong(absent, kAwake)) return;
   detail::preemptWanted.fetch_sub(1, std::memory_order_relaxed);  // poll points need not look any more
   request = {.start = sysmon};
+  expectHelperThread();
   newThread(request);
 }
 
