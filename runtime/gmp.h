@@ -94,18 +94,19 @@ struct alignas(64) P {
   std::atomic<PStatus> status{PStatus::Idle};
   std::atomic<M*> m{nullptr};            // Running: its M; nullptr on the way from one to the next
   std::atomic<bool> preempt{false};      // its goroutine shall yield at the next poll point
-  std::atomic<uint32_t> switches{0};     // goroutines run; thieves compare it
   std::atomic<uint32_t> syscalltick{0};  // BlockingSections entered
   uint32_t sysmontick = 0;               // sysmon's: syscalltick when it last looked,
   uint32_t sysmonslice = 0;              // schedtick when it last looked,
   int64_t sysmonwhen = 0;                // and when that was
   uint64_t preempted = 0;                // goroutines whose slice was ended
-  std::atomic<int32_t> alive{0};         // goroutines born here less those that died here
-  std::atomic<uint32_t> schedtick{0};    // time slices begun
-  uint32_t globaltick = 0;               // schedtick when the global queue came first last,
-  G* fromGlobal = nullptr;               // and who came from it
-  int64_t now = 0;                       // nanotime(), looked up once in a while
-  uint32_t inherited = 0;                // goroutines taken from runnext one after another
+  // From here on what changes with every goroutine: thieves and searchers read what is above all the time.
+  alignas(64) std::atomic<uint32_t> switches{0};  // goroutines run; thieves compare it
+  std::atomic<int32_t> alive{0};                  // goroutines born here less those that died here
+  std::atomic<uint32_t> schedtick{0};             // time slices begun
+  uint32_t globaltick = 0;                        // schedtick when the global queue came first last,
+  G* fromGlobal = nullptr;                        // and who came from it
+  int64_t now = 0;                                // nanotime(), looked up once in a while
+  uint32_t inherited = 0;                         // goroutines taken from runnext one after another
   uint32_t random = 0;
   uint64_t goid = 0;  // goids reserved for this P: [goid, goidEnd)
   uint64_t goidEnd = 0;
@@ -172,6 +173,7 @@ void stopSpinning(M* m);
 void schedule(M* m);                     // the loop on g0; returns when the thread must end
 void resume(M* m, G* gp, bool inherit);  // books gp as what m runs now
 bool workExists();
+bool queuedWorkExists();
 uint32_t fastrand(P* p);
 void gopreempt(M* m);  // gosched() for one whose slice is over; between acquirem() and releasem()
 
@@ -213,9 +215,11 @@ bool foreignThreadsExist();   // others than ours; slow. sched.lock held
 
 // ---- lockthread.cpp
 void stoplockedm(M* m);
+void parkLocked(M* m, UnlockFn unlock, void* arg);
 void runLocked(G* gp, P* p);
 void startlockedm(M* m, G* gp);
 bool handToLocked(G* gp);
+bool wakeLingering(G* gp);
 void newThreadFromTemplate(ThreadRequest& request);
 // Has the template thread call f(arg), and waits for that in the BlockingSection that the caller is in.
 void runOnTemplateThread(void (*f)(void*), void* arg);

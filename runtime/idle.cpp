@@ -152,7 +152,9 @@ void handoffp(P* p) {
   const bool stopping = sched.gcwaiting.load(std::memory_order_relaxed);
   if (!stopping && sched.nmspinning.load(std::memory_order_relaxed) == 0) {
     G* gp = pickForHandoff(p);
-    if (gp != nullptr && gp->lockedm.load(std::memory_order_relaxed) != nullptr) return runLocked(gp, p);
+    if (gp != nullptr && gp->lockedm.load(std::memory_order_relaxed) != nullptr) {
+      return wakeLingering(gp) ? handoffp(p) : runLocked(gp, p);
+    }
     if (gp != nullptr) return startm(p, false, gp);
   }
   GQueue work;

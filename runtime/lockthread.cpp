@@ -59,8 +59,6 @@ void dolockOSThread(M* m, G* gp) {
 }
 
 void dounlockOSThread(M* m, G* gp) {
-  if (m->lockedExt.load(std::memory_order_relaxed) != 0 || m->lockedInt.load(std::memory_order_relaxed) != 0)
-    return;
   m->lockedg.store(nullptr, std::memory_order_relaxed);
   gp->lockedm.store(nullptr, std::memory_order_relaxed);
 }
@@ -79,17 +77,42 @@ M* lockTarget() {
   return m != nullptr ? m : startupTarget();
 }
 
-}  // namespace
-
 // The first lock starts the template thread, as in Go, while the caller is still clean. In a program without
 // a second goroutine that can wait: schedinit() does it.
-void lockOSThread() {
-  M* m = lockTarget();
-  if (sched.multi.load(std::memory_order_relaxed)) startTemplateThread();
+bool templateThreadMissing() {
+  return sched.multi.load(std::memory_order_relaxed) &&
+         !templateThread.started.load(std::memory_order_relaxed);
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] void tooManyLocks() { throw Panic("LockOSThread nesting overflow"); }
+
+[[gnu::always_inline]] inline void countLock(M* m) {
   const uint32_t count = m->lockedExt.load(std::memory_order_relaxed);
-  if (count == std::numeric_limits<uint32_t>::max()) throw Panic("LockOSThread nesting overflow");
+  if (count == std::numeric_limits<uint32_t>::max()) tooManyLocks();
   m->lockedExt.store(count + 1, std::memory_order_relaxed);
   if (m->curg != nullptr) dolockOSThread(m, m->curg);
+}
+
+[[gnu::cold, gnu::noinline]] void lockFirst() {
+  M* m = lockTarget();
+  if (templateThreadMissing()) startTemplateThread();
+  countLock(m);
+}
+
+// spareable() tells whether m's P may stay with its thread for a while though it runs nobody: the world goes
+// on, and no work is queued but what a spinner is about to take.
+bool spareable() {
+  if (sched.gcwaiting.load(std::memory_order_relaxed)) return false;
+  return sched.nmspinning.load(std::memory_order_relaxed) != 0 || !queuedWorkExists();
+}
+
+}  // namespace
+
+// What follows is flat, its rare parts elsewhere: registers saved for those would be half of its time.
+void lockOSThread() {
+  M* m = getmOrNull();
+  if (m == nullptr || templateThreadMissing()) return lockFirst();
+  countLock(m);
 }
 
 void unlockOSThread() {
@@ -97,7 +120,8 @@ void unlockOSThread() {
   const uint32_t count = m->lockedExt.load(std::memory_order_relaxed);
   if (count == 0) return;
   m->lockedExt.store(count - 1, std::memory_order_relaxed);
-  if (m->curg != nullptr) dounlockOSThread(m, m->curg);
+  if (count > 1 || m->lockedInt.load(std::memory_order_relaxed) != 0 || m->curg == nullptr) return;
+  dounlockOSThread(m, m->curg);
 }
 
 void lockInternal(M* m, G* gp) {
@@ -109,6 +133,7 @@ void unlockInternal(M* m, G* gp) {
   const uint32_t count = m->lockedInt.load(std::memory_order_relaxed);
   if (count == 0) fatal("runtime: internal error: misuse of lockOSThread/unlockOSThread");
   m->lockedInt.store(count - 1, std::memory_order_relaxed);
+  if (count > 1 || m->lockedExt.load(std::memory_order_relaxed) != 0) return;
   dounlockOSThread(m, gp);
 }
 
@@ -146,6 +171,20 @@ void runOnTemplateThread(void (*f)(void*), void* arg) {
   job.done.sleep();
 }
 
+// parkLocked() is the end of gopark() for a locked goroutine. As long as its waits are short the thread keeps
+// its P over them, and counts as running: a P that goes from CPU to CPU and back takes two dozen cache lines
+// along.
+void parkLocked(M* m, UnlockFn unlock, void* arg) {
+  G* gp = m->curg;
+  const bool lingers = sched.nprocs.load(std::memory_order_relaxed) > 1 && m->note.mayLinger() &&
+                       m->p->runq.nextEmpty() && spareable();
+  if (lingers) m->note.announceLinger();
+  if (unlock != nullptr) unlock(gp, arg);
+  if (!lingers || !m->note.linger(spareable)) return stoplockedm(m);
+  if (gp->status.load(std::memory_order_relaxed) != GStatus::Runnable) fatal("parkLocked: not runnable");
+  resume(m, gp, false);
+}
+
 // stoplockedm() sleeps until m's goroutine may run again, on the stack of that goroutine.
 void stoplockedm(M* m) {
   G* gp = m->curg;
@@ -175,14 +214,25 @@ void runLocked(G* gp, P* p) {
   if (!locked->note.wake()) fatal("runLocked: m has p");
 }
 
-// startlockedm() gives m's P to the thread of gp, which m picked from a queue but must not run.
+// wakeLingering() wakes the thread of gp if it has kept its P.
+bool wakeLingering(G* gp) {
+  if (!gp->lockedm.load(std::memory_order_relaxed)->note.wakeLingering()) return false;
+  trace(TraceKind::HandOff, gp);
+  return true;
+}
+
+// startlockedm() gives m's P to the thread of gp, which m picked from a queue but must not run, unless that
+// has one.
 void startlockedm(M* m, G* gp) {
   if (gp->lockedm.load(std::memory_order_relaxed) == m) fatal("startlockedm: locked to me");
+  if (wakeLingering(gp)) return;
   runLocked(gp, releasep(m));
 }
 
-// handToLocked() wakes the thread of gp with an idle P. Returns false when there is none.
+// handToLocked() wakes the thread of gp, with an idle P if it has not kept its own. Returns false when there
+// is none.
 bool handToLocked(G* gp) {
+  if (wakeLingering(gp)) return true;
   if (sched.npidle.load(std::memory_order_relaxed) == 0) return false;
   sched.lock.lock();
   P* p = pidleget();

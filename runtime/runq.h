@@ -189,6 +189,9 @@ class RunQueue {
     return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
   }
 
+  // nextEmpty() is for the owner.
+  [[nodiscard]] bool nextEmpty() const { return runnext_.load(std::memory_order_relaxed) == nullptr; }
+
   // ringSize() is exact for the owner while nobody steals.
   [[nodiscard]] uint32_t ringSize() const {
     return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);

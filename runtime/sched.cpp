@@ -139,16 +139,6 @@ G* stealWork(P* p) {
   return nullptr;
 }
 
-// queuedWorkExists() is workExists() but for runnext slots: mostly their Ps come to them before a thief gets
-// there.
-bool queuedWorkExists() {
-  if (sched.runqsize.load(std::memory_order_relaxed) != 0) return true;
-  for (uint32_t i = 0; i < sched.nprocs; ++i) {
-    if (!sched.p(i)->runq.ringEmpty()) return true;
-  }
-  return false;
-}
-
 void becomeSpinning(M* m) {
   m->spinning = true;
   sched.nmspinning.fetch_add(1, std::memory_order_seq_cst);
@@ -262,6 +252,16 @@ bool workExists() {
   return false;
 }
 
+// queuedWorkExists() is workExists() but for runnext slots: mostly their Ps come to them before a thief gets
+// there.
+bool queuedWorkExists() {
+  if (sched.runqsize.load(std::memory_order_relaxed) != 0) return true;
+  for (uint32_t i = 0; i < sched.nprocs; ++i) {
+    if (!sched.p(i)->runq.ringEmpty()) return true;
+  }
+  return false;
+}
+
 uint32_t fastrand(P* p) {
   p->random ^= p->random << 13;
   p->random ^= p->random >> 17;
@@ -344,8 +344,7 @@ void gopark(UnlockFn unlock, void* arg, WaitReason reason) {
   ++gp->parks;
   trace(TraceKind::Park, gp, static_cast<uint8_t>(reason));
   if (gp->lockedm.load(std::memory_order_relaxed) == nullptr) return switchAway(m, gp, unlock, arg, false);
-  if (unlock != nullptr) unlock(gp, arg);
-  stoplockedm(m);
+  parkLocked(m, unlock, arg);
 }
 
 void goready(G* gp) {

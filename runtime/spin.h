@@ -22,11 +22,19 @@ class SpinBudget {
   // we look.
   static void allow(bool yes) { allowed_.store(yes, std::memory_order_relaxed); }
 
-  // spin() calls arrived() until it returns true or the budget is used up; false then.
+  // worthwhile() tells whether spin() would look at all.
+  [[nodiscard]] bool worthwhile() const { return budget_ != 0 && allowed_.load(std::memory_order_relaxed); }
+
+  // spin() calls arrived() until it returns true or the budget is used up; false then. Also when stay(),
+  // which is asked now and then, says that there is something better to do: that leaves the budget as it was.
   template <class F>
   bool spin(F&& arrived) {
+    return spin(arrived, [] { return true; });
+  }
+  template <class F, class S>
+  bool spin(F&& arrived, S&& stay) {
     start_ = nanotime();
-    if (budget_ == 0 || !allowed_.load(std::memory_order_relaxed)) return false;
+    if (!worthwhile()) return false;
     const int64_t until = start_ + budget_;
     do {
       for (int i = 0; i < kLooksPerClock; ++i) {
@@ -36,6 +44,7 @@ class SpinBudget {
         }
         cpuRelax();
       }
+      if (!stay()) return false;
     } while (nanotime() < until);
     budget_ = budget_ > kLeast ? budget_ / 2 : 0;
     return false;

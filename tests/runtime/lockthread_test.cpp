@@ -201,6 +201,38 @@ TEST_F(LockThreadTest, TwoLockedGoroutinesPlayPingPong) {
   group.wait();
 }
 
+// A locked goroutine whose waits are short keeps its P over them. The partner answers at once most of the
+// time, so that they are; then it stops the world, needs the other P, or lets the wait become long.
+TEST_F(LockThreadTest, AThreadThatKeepsItsPStandsInNobodysWay) {
+  const Chan<int> ask;
+  const Chan<int> answer;
+  const int procs = maxProcs();
+  std::atomic<int> born{0};
+  go([=, &born] {
+    for (const int value : ask) {
+      if (value % 50 == 10) setMaxProcs(procs + 1);
+      if (value % 50 == 20) setMaxProcs(procs);
+      if (value % 50 == 30) {
+        const int before = born;
+        go([&born] { ++born; });
+        while (born == before) checkpoint();
+      }
+      if (value % 50 == 40) sleep(100us);
+      answer.send(value + 1);
+    }
+    answer.close();
+  });
+  lockOSThread();
+  for (int i = 0; i < 2000; ++i) {
+    ask.send(i);
+    ASSERT_EQ(answer.receive(), i + 1);
+  }
+  unlockOSThread();
+  ask.close();
+  EXPECT_EQ(answer.receive(), std::nullopt);
+  EXPECT_EQ(born, 40);
+}
+
 TEST_F(LockThreadTest, TheThreadEndsWithAGoroutineThatEndsLocked) {
   const Chan<int> thread(1);
   go([thread] {
