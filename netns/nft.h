@@ -83,7 +83,7 @@ class Transaction {
 
   // commit() sends it. Error names the nft command that failed. Socket must be of Family::Netfilter. A
   // refused transaction waits for an RCU grace period, about 16 ms (__nf_tables_abort); so does closing the
-  // socket soon after one that deleted something, which Straggler::keep() spares the caller.
+  // socket while what anybody has deleted is being destroyed, which Straggler::keep() spares the caller.
   void commit(Socket& socket) const;
   // text() is the transaction as nft commands, one per line of `nft -f`.
   std::vector<std::string> text() const;

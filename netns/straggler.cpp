@@ -3,6 +3,7 @@
 #include <linux/close_range.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,7 +11,11 @@
 #include <array>
 #include <climits>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <ctime>
+#include <string_view>
 #include <utility>
 
 #include "runtime/runtime.h"
@@ -35,18 +40,65 @@ class AllSignals {
   sigset_t before_{};
 };
 
+// The instants at which kept sockets are closed are the multiples of this, the same for all processes. Longer
+// means fewer stops of all for a grace period, but more children that are there at a time.
+constexpr int64_t kPeriod = 500'000'000;  // nanoseconds of CLOCK_MONOTONIC
+
+// nextInstant() is its number.
+int64_t nextInstant() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return (now.tv_sec * 1'000'000'000 + now.tv_nsec) / kPeriod + 1;
+}
+
+// Sign is the name that is taken while sockets are kept until `instant`: known to the whole network
+// namespace, and gone with whoever had it. The digit tells it from that of those who are still closing
+// theirs.
+struct Sign {
+  explicit Sign(int64_t instant) {
+    constexpr std::string_view kName = "fairlead-";
+    address.sun_family = AF_UNIX;
+    kName.copy(address.sun_path + 1, kName.size());
+    address.sun_path[1 + kName.size()] = static_cast<char>('0' + instant % 10);
+    size = offsetof(sockaddr_un, sun_path) + 1 + kName.size() + 1;
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+
+  sockaddr_un address{};
+  socklen_t size;
+};
+
+int signSocket() { return ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
+
+// keepUntilInstant() runs in the child. The sockets are in the lifeline's queue and stay there.
+void keepUntilInstant() {
+  const int64_t instant = nextInstant();
+  const Sign sign(instant);
+  // Mostly it is taken already. It stays open until the child ends.
+  static_cast<void>(::bind(signSocket(), sign.get(), sign.size));
+  sigset_t term;
+  ::sigemptyset(&term);
+  ::sigaddset(&term, SIGTERM);
+  std::signal(SIGTERM, SIG_DFL);
+  ::sigprocmask(SIG_UNBLOCK, &term, nullptr);
+  const timespec until{.tv_sec = instant * kPeriod / 1'000'000'000,
+                       .tv_nsec = instant * kPeriod % 1'000'000'000};
+  ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+}
+
 // stayBehind() is all that the child does. Other threads held locks of the allocator and of the runtime when
-// it was made: nothing but system calls here. Where close_range is missing (before 5.9) our pipes stay open
-// until it ends, and that is all.
+// it was made: nothing but system calls here. Where close_range is missing (before 5.9) our pipes would stay
+// open until it ends: it keeps nothing then.
 [[noreturn]] void stayBehind(int lifeline, int socket, std::span<const char> bytes) {
-  const auto [low, high] = std::minmax(lifeline, socket);
+  const int low = std::min(lifeline, socket);
+  const int high = std::max(lifeline, socket);
   const auto close = [](int first, int last) {
-    if (first <= last) ::syscall(SYS_close_range, first, last, 0);
+    return first > last || ::syscall(SYS_close_range, first, last, 0) == 0;
   };
-  close(0, low - 1);
-  close(low + 1, high - 1);
-  close(high + 1, INT_MAX);
-  ::send(socket, bytes.data(), bytes.size(), 0);
+  const bool closed = close(0, low - 1) & close(low + 1, high - 1) & close(high + 1, INT_MAX);
+  if (socket >= 0) ::send(socket, bytes.data(), bytes.size(), 0);
+  char byte = 0;
+  if (closed && ::recv(lifeline, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) keepUntilInstant();
   ::_exit(0);
 }
 
@@ -55,37 +107,9 @@ pid_t forkSilently() {
   return static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
 }
 
-}  // namespace
-
-Straggler::~Straggler() { reapEnded(); }
-
-bool Straggler::send(int socket, std::span<const char> bytes) {
-  reapEnded();
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return false;
-  Fd ours(ends[0]);
-  const Fd theirs(ends[1]);
-  const AllSignals blocked;
-  const pid_t child = forkSilently();
-  if (child == 0) stayBehind(theirs.get(), socket, bytes);
-  if (child < 0) return false;
-  lifeline_ = std::move(ours);
-  children_.push_back(child);
-  return true;
-}
-
-void Straggler::stop() {
-  if (children_.empty()) return;
-  const pid_t child = children_.back();
-  children_.pop_back();
-  ::kill(child, SIGKILL);
-  const runtime::BlockingSection section;
-  while (::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
-  }
-}
-
-void Straggler::keep(int socket) const {
-  if (!lifeline_) return;
+// give() puts `socket` into the queue of a lifeline, where nobody takes it out: it stays open until the queue
+// has gone. False when the child has ended.
+bool give(int lifeline, int socket) {
   char byte = 0;
   iovec part{.iov_base = &byte, .iov_len = sizeof byte};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof socket)> control{};
@@ -99,8 +123,56 @@ void Straggler::keep(int socket) const {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof socket);
   std::memcpy(CMSG_DATA(header), &socket, sizeof socket);
-  // It is never received: it stays open in the queue until the child ends, and the queue with it.
-  ::sendmsg(lifeline_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return ::sendmsg(lifeline, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+}  // namespace
+
+Straggler::~Straggler() { reapEnded(); }
+
+bool Straggler::send(int socket, std::span<const char> bytes) {
+  reapEnded();
+  return fork(makeLifeline(), socket, bytes);
+}
+
+Straggler::Lifeline Straggler::makeLifeline() {
+  std::array<int, 2> ends{-1, -1};
+  ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
+  return {.ours = Fd(ends[0]), .theirs = Fd(ends[1])};
+}
+
+bool Straggler::fork(Lifeline lifeline, int socket, std::span<const char> bytes) {
+  if (!lifeline.ours || stopped_) return false;
+  const AllSignals blocked;
+  const pid_t child = forkSilently();
+  if (child == 0) stayBehind(lifeline.theirs.get(), socket, bytes);
+  if (child < 0) return false;
+  lifeline_ = std::move(lifeline.ours);
+  children_.push_back(child);
+  return true;
+}
+
+void Straggler::stop() {
+  if (children_.empty()) return;
+  const pid_t child = children_.back();
+  children_.pop_back();
+  stopped_ = true;
+  ::kill(child, SIGKILL);
+  const runtime::BlockingSection section;
+  while (::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
+}
+
+void Straggler::keep(int socket) {
+  if (lifeline_ && give(lifeline_.get(), socket)) return;
+  Lifeline lifeline = makeLifeline();
+  if (lifeline.ours && give(lifeline.ours.get(), socket)) fork(std::move(lifeline), -1, {});
+}
+
+bool Straggler::keeping() {
+  const Fd probe(signSocket());
+  const Sign sign(nextInstant());
+  return ::connect(probe.get(), sign.get(), sign.size) == 0;
 }
 
 void Straggler::reapEnded() {

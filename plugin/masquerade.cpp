@@ -40,6 +40,11 @@ std::optional<Socket> openIf(const F& present) {
   return std::nullopt;
 }
 
+// easeClosing() is for a socket by which nothing has been deleted: closing it may wait for what others have.
+void easeClosing(const Socket& socket, netns::Straggler& straggler) {
+  if (netns::Straggler::keeping()) straggler.keep(socket.fd());
+}
+
 bool hasChain(Socket& socket, const std::string& chain) { return nft::hasChain(socket, kTable, chain); }
 
 // addSkeleton() adds what all attachments share. Exclusive, because rules are not idempotent: two ADDs that
@@ -112,7 +117,7 @@ class Masquerade : public Step {
     }
   }
 
-  void undo(World& world) override { remove(&world.straggler()); }
+  void undo(World& world) override { remove(world.straggler()); }
 
   void verify(World&, std::vector<Drift>& drift) const override {
     Socket socket = openNft();
@@ -143,7 +148,8 @@ class Masquerade : public Step {
   CniError takenBack(const Error& error) const {
     CniError told = failed(error);
     try {
-      remove(nullptr);
+      netns::Straggler straggler;
+      remove(straggler);
       return told;
     } catch (const Error& remainder) {
       return {told.code(), told.msg(), told.details() + "; left behind: " + remainder.what()};
@@ -153,6 +159,8 @@ class Masquerade : public Step {
   void set() const {
     constexpr int kAttempts = 4;
     Socket socket = openNft();
+    netns::Straggler straggler;  // its own: this may run beside the rest of the plan
+    easeClosing(socket, straggler);
     bool skeleton = false;
     for (int attempt = 1;; ++attempt) {
       try {
@@ -174,12 +182,14 @@ class Masquerade : public Step {
     }
   }
 
-  // remove() needs no straggler, but waits for a grace period without.
-  void remove(const netns::Straggler* straggler) const {
-    std::optional<Socket> found = openIf([this](Socket& socket) { return hasChain(socket, chain_); });
+  void remove(netns::Straggler& straggler) const {
+    std::optional<Socket> found = openIf([&](Socket& socket) {
+      const bool there = hasChain(socket, chain_);
+      if (there || netns::Straggler::keeping()) straggler.keep(socket.fd());
+      return there;
+    });
     if (!found) return;
     Socket& socket = *found;
-    if (straggler != nullptr) straggler->keep(socket.fd());
     std::vector<IP> keys;
     for (const Prefix& address : addresses_) {
       if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_)

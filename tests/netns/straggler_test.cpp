@@ -10,6 +10,7 @@
 
 #include <array>
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <string>
 
@@ -150,11 +151,38 @@ TEST_F(StragglerTest, IsReapedWhenItHasEndedAndIsNobodysChildMeanwhile) {
   EXPECT_EQ(errno, ECHILD);
 }
 
-TEST_F(StragglerTest, KeepsWhatItIsGivenUntilItEnds) {
+// ---- what it keeps -----------------------------------------------------------------------------
+
+pid_t latestChild() {
+  std::ifstream list("/proc/thread-self/children");
+  pid_t child = 0;
+  while (list >> child) {
+  }
+  return child;
+}
+
+// awaitEnd() waits until a child has let go of everything; its line hangs up a little before.
+void awaitEnd(pid_t child) {
+  siginfo_t info{};
+  EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT | __WALL), 0);
+}
+
+// seesOneKeep() has a child keep something, and is true when it shows before it ends: it may have been made
+// just before the instant.
+bool seesOneKeep(Straggler& straggler, int fd) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    straggler.keep(fd);
+    while (!ended(straggler, 1))
+      if (Straggler::keeping()) return true;
+  }
+  return false;
+}
+
+TEST_F(StragglerTest, KeepsWhatItIsGivenWhileItSends) {
   Ends ends = makePipe();
   const Busy busy;
   Straggler straggler;
-  straggler.keep(ends.writer.get());  // by nobody yet
   ASSERT_TRUE(straggler.send(busy.fd(), std::string("x")));
   straggler.keep(ends.writer.get());
   ends.writer.reset();
@@ -163,18 +191,81 @@ TEST_F(StragglerTest, KeepsWhatItIsGivenUntilItEnds) {
   straggler.stop();
   EXPECT_TRUE(ended(straggler, 0));
   EXPECT_FALSE(held(ends.reader));
-  straggler.stop();                   // again
-  straggler.keep(ends.reader.get());  // too late
+  straggler.stop();  // again
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG | __WALL), -1);
+}
+
+TEST_F(StragglerTest, KeepsUntilTheNextInstantAndEndsByItself) {
+  Ends ends = makePipe();
+  Straggler straggler;
+  straggler.keep(ends.writer.get());  // by nobody yet
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+  ends.writer.reset();
+  awaitEnd(latestChild());
+  EXPECT_FALSE(held(ends.reader));
+
+  ends = makePipe();
+  straggler.keep(ends.writer.get());  // too late for that one
+  ends.writer.reset();
+  awaitEnd(latestChild());
+  EXPECT_FALSE(held(ends.reader));
+}
+
+TEST_F(StragglerTest, EndsNotBeforeTheInstantThatIsTheSameForAll) {
+  const auto instants = [] {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 2 + now.tv_nsec / 500'000'000;
+  };
+  const Ends ends = makePipe();
+  for (int i = 0; i < 4; ++i) {
+    const auto before = instants();
+    Straggler straggler;
+    straggler.keep(ends.writer.get());
+    ASSERT_TRUE(ended(straggler, -1));
+    EXPECT_GT(instants(), before);
+  }
+}
+
+TEST_F(StragglerTest, OthersSeeThatSocketsAreKept) {
+  const NetNS elsewhere = NetNS::create();
+  const Ends ends = makePipe();
+  EXPECT_FALSE(Straggler::keeping());
+  Straggler straggler;
+  EXPECT_TRUE(seesOneKeep(straggler, ends.writer.get()));
+  doInNetNS(elsewhere, [] { EXPECT_FALSE(Straggler::keeping()); });
+  ASSERT_TRUE(ended(straggler, -1));
+  EXPECT_FALSE(Straggler::keeping());
+}
+
+TEST_F(StragglerTest, NothingIsSeenOfOneThatKeepsNothing) {
+  const Busy busy;
+  Straggler straggler;
+  ASSERT_TRUE(straggler.send(busy.fd(), std::string("x")));
+  EXPECT_FALSE(Straggler::keeping());
+  straggler.stop();
+}
+
+TEST_F(StragglerTest, NobodyHasToWaitForOneThatKeeps) {
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    Ends ends = makePipe();
+    Straggler straggler;
+    EXPECT_TRUE(seesOneKeep(straggler, ends.writer.get()));
+    ends.writer.reset();
+    const pid_t child = latestChild();
+    ASSERT_GT(child, 0);
+    ::kill(child, signal);
+    awaitEnd(child);
+    EXPECT_FALSE(held(ends.reader));
+  }
 }
 
 TEST_F(StragglerTest, BlocksAllSignals) {
   const Busy busy;
   Straggler straggler;
   ASSERT_TRUE(straggler.send(busy.fd(), std::string("x")));
-  int child = 0;
-  std::ifstream("/proc/thread-self/children") >> child;
-  const std::string status = shell("cat /proc/" + std::to_string(child) + "/status").text;
+  const std::string status = shell("cat /proc/" + std::to_string(latestChild()) + "/status").text;
   straggler.stop();
   const size_t at = status.find("SigBlk:");
   ASSERT_NE(at, std::string::npos) << status;
