@@ -45,7 +45,7 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) void parkedBacktr
                                                                                     const G& g) {
   const auto sp = reinterpret_cast<uintptr_t>(g.gobuf.sp);
   const auto low = g.stackLow != nullptr ? reinterpret_cast<uintptr_t>(g.stackLow) : sp;
-  const auto high = reinterpret_cast<uintptr_t>(g.stackLow != nullptr ? g.stackHigh : __libc_stack_end);
+  const auto high = reinterpret_cast<uintptr_t>(g.stackLow != nullptr ? g.stackHigh() : __libc_stack_end);
   constexpr uintptr_t kRecord = 2 * sizeof(uintptr_t);
   if (sp == 0 || sp < low || sp >= high) return;  // above a stack lies its G, so a whole frame can be read
   auto [pc, fp] = parkedFrame(g.gobuf);

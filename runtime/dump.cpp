@@ -45,7 +45,7 @@ __attribute__((no_sanitize("thread"))) void GoroutineState::read(const G& g) {
   locked = lockedm != nullptr;
   // One that waits may not have left its stack yet, and what it left there the last time is no more.
   const bool running = status == GStatus::Running || status == GStatus::Syscall ||
-                       (g.m != nullptr && Halt::on(*g.m, g.stackLow, g.stackHigh));
+                       (g.m != nullptr && Halt::on(*g.m, g.stackLow, g.stackHigh()));
   const M* m = running ? g.m : lockedm;
   if (m == nullptr) return parkedBacktrace(trace, g);
   thread = m->procid.load(std::memory_order_relaxed);

@@ -229,8 +229,8 @@ void fatalOverflow(const G& g, const void* at, void* context) {
   beginDying();
   say("fatal error", "stack overflow");
   print("runtime: goroutine stack exceeds %zu-byte limit\nruntime: address %p is below stack=[%p, %p]\n",
-        static_cast<size_t>(g.stackHigh - g.stackLow), at, static_cast<const void*>(g.stackLow),
-        static_cast<const void*>(g.stackHigh));
+        static_cast<size_t>(g.stackHigh() - g.stackLow), at, static_cast<const void*>(g.stackLow),
+        static_cast<const void*>(g.stackHigh()));
   print("fatal error: stack overflow\n");
   printGoroutines({.caller = &g, .from = programCounter(context), .all = true});
   end();

@@ -83,24 +83,40 @@ constexpr const char* describe(WaitReason reason) {
 // Written by the one who owns the goroutine, as its status says: its M while Running or in Syscall; the waker
 // once it has taken it off its wait list; the one who took it off a run queue. Atomics are those that a dump
 // may read meanwhile.
-struct G {
+//
+// The first cache line is what parking, waking and switching touch, the second what is written once per life.
+struct alignas(64) G {
   Gobuf gobuf;
-  char* stackLow = nullptr;   // lowest usable address, above the guard; nullptr: main, on the OS stack
-  char* stackHigh = nullptr;  // where the first frame may begin, below the closure and this record
-  std::atomic<uint64_t> goid{0};
-  uint64_t parent = 0;      // goid of the one that called go()
-  uintptr_t createdAt = 0;  // where in the code that was: the address that go() returns to
   std::atomic<GStatus> status{GStatus::Dead};
   std::atomic<WaitReason> waitReason{WaitReason::None};
+  uint32_t parks = 0;                 // how often it has parked
   M* m = nullptr;                     // Running, Syscall: who runs it
   std::atomic<M*> lockedm{nullptr};   // wired to that M by lockOSThread, or while preempted
   std::atomic<int64_t> waitsince{0};  // Waiting: nanotime() of the park, exact to a time slice
-  int64_t wokenAt = 0;                // trace.cpp's: when it was made ready, until it runs
-  uint32_t parks = 0;                 // how often it has parked,
-  uint32_t parksWhenPreempted = 0;    // and how often when its slice last ended
-  G* schedlink = nullptr;             // in the queue or free list that holds it
-  void (*entry)(void*) = nullptr;     // what go() was given: runs and destroys the closure
+
+  void (*entry)(void*) = nullptr;  // what go() was given: runs and destroys the closure
   void* closure = nullptr;
+  std::atomic<uint64_t> goid{0};
+  uint64_t parent = 0;              // goid of the one that called go()
+  uintptr_t createdAt = 0;          // where in the code that was: the address that go() returns to
+  char* stackLow = nullptr;         // lowest usable address, above the guard; nullptr: main, on the OS stack
+  G* schedlink = nullptr;           // in the GQueue that holds it
+  uint32_t parksWhenPreempted = 0;  // `parks` when its slice last ended
+  int64_t wokenAt = 0;              // trace.cpp's: when it was made ready, until it runs
+
+  // stackHigh() is where the closure ends, below which the first frame begins; not main's.
+  [[nodiscard]] char* stackHigh() const { return const_cast<char*>(reinterpret_cast<const char*>(this)); }
 };
+
+// prefetch() is for a goroutine that will be run, or used for a new one, soon: its record and the top of its
+// stack.
+inline void prefetch(const G* gp) {
+  constexpr int kForWriting = 1;
+  constexpr ptrdiff_t kLine = 64;
+  const char* record = reinterpret_cast<const char*>(gp);
+  __builtin_prefetch(record, kForWriting);
+  __builtin_prefetch(record + kLine, kForWriting);
+  __builtin_prefetch(record - kLine, kForWriting);
+}
 
 }  // namespace fairlead::runtime

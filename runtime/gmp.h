@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "runtime/g.h"
 #include "runtime/lock.h"
@@ -89,6 +90,7 @@ enum class PStatus : uint8_t {
 // atomic.
 struct alignas(64) P {
   static constexpr uint32_t kGoidBatch = 16;
+  static constexpr uint32_t kGfreeMax = 64;
 
   uint32_t id = 0;
   std::atomic<PStatus> status{PStatus::Idle};
@@ -110,7 +112,7 @@ struct alignas(64) P {
   uint32_t random = 0;
   uint64_t goid = 0;  // goids reserved for this P: [goid, goidEnd)
   uint64_t goidEnd = 0;
-  G* gfree = nullptr;
+  std::array<G*, kGfreeMax> gfree{};  // dead goroutines: the first gfreeCount, the last to die at the end
   uint32_t gfreeCount = 0;
   P* link = nullptr;  // in Sched::pidle
   RunQueue runq;
@@ -124,9 +126,8 @@ struct Sched {
   int mcount = 1;  // Ms that can run goroutines, also those being started
   M* mfree = nullptr;
   P* pidle = nullptr;  // last in, first out
-  G* gfree = nullptr;
-  uint32_t gfreeCount = 0;
-  GlobalQueue runq;
+  GRing gfree;         // dead goroutines
+  GRing runq;
   int maxmcount = 10'000;
   bool foreign = false;           // threads that are not ours have been seen: never call it a deadlock
   std::atomic<M*> allm{nullptr};  // every record there is, also those of threads that ended
@@ -188,7 +189,7 @@ P* pidleget();        // sched.lock held
 void pidleput(P* p);  // sched.lock held
 M* mget();            // sched.lock held
 void globrunqput(G* gp);
-void globrunqputBatch(GQueue& batch);
+void globrunqputAll(std::span<G* const> gs);
 G* globrunqget(P* p, uint32_t limit);
 void injectglist(GQueue& ready, P* p);
 void checkdead();  // sched.lock held

@@ -25,12 +25,8 @@ void mput(M* m) {
   checkdead();
 }
 
-// appendGlobal() puts a batch on the global queue, under Sched::lock.
-void appendGlobal(GQueue& batch) {
-  if (batch.empty()) return;
-  sched.runq.append(batch);
-  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
-}
+// globrunqChanged() follows every change of the global queue, under Sched::lock.
+void globrunqChanged() { sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst); }
 
 }  // namespace
 
@@ -75,17 +71,12 @@ P* releasep(M* m) {
   return p;
 }
 
-void globrunqput(G* gp) {
-  sched.lock.lock();
-  sched.runq.push(gp);
-  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
-  sched.lock.unlock();
-}
+void globrunqput(G* gp) { globrunqputAll({&gp, 1}); }
 
-void globrunqputBatch(GQueue& batch) {
-  if (batch.empty()) return;
+void globrunqputAll(std::span<G* const> gs) {
   sched.lock.lock();
-  appendGlobal(batch);
+  for (G* gp : gs) sched.runq.push(gp);
+  globrunqChanged();
   sched.lock.unlock();
 }
 
@@ -93,25 +84,24 @@ void globrunqputBatch(GQueue& batch) {
 // with nullptr on the global queue.
 void injectglist(GQueue& ready, P* p) {
   if (ready.empty()) return;
-  GQueue overflow;
   while (G* gp = ready.pop()) {
     gp->status.store(GStatus::Runnable, std::memory_order_relaxed);
-    p != nullptr ? void(p->runq.put(gp, false, overflow)) : overflow.push(gp);
+    p != nullptr ? void(p->runq.put(gp, false, globrunqputAll)) : globrunqput(gp);
   }
-  globrunqputBatch(overflow);
   wakep();
 }
 
 // globrunqget() takes p's share of the global queue, at most `limit`: returns the first and puts the rest on
-// p's ring.
+// p's ring, in which there is room: it was empty, or n is 1.
 G* globrunqget(P* p, uint32_t limit) {
-  GQueue overflow;  // stays empty: the ring was empty, or n is 1
   sched.lock.lock();
   uint32_t n = std::min(
       {limit, sched.runq.size(), sched.runq.size() / sched.nprocs.load(std::memory_order_relaxed) + 1});
   G* gp = sched.runq.pop();
-  for (; n > 1; --n) p->runq.put(sched.runq.pop(), false, overflow);
-  sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
+  for (; n > 1; --n) {
+    p->runq.put(sched.runq.pop(), false, [](auto) { fatal("globrunqget: no room"); });
+  }
+  globrunqChanged();
   sched.lock.unlock();
   return gp;
 }
@@ -157,10 +147,11 @@ void handoffp(P* p) {
     }
     if (gp != nullptr) return startm(p, false, gp);
   }
-  GQueue work;
-  if (!stopping) p->runq.drainTo(work);
   sched.lock.lock();  // once: a spinner may be after that work already
-  appendGlobal(work);
+  if (!stopping) {
+    p->runq.drain([](G* gp) { sched.runq.push(gp); });
+    globrunqChanged();
+  }
   const bool stopped = sched.gcwaiting.load(std::memory_order_relaxed);
   if (!stopped && !p->runq.empty()) {  // the world has started again meanwhile
     sched.lock.unlock();

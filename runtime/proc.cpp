@@ -37,7 +37,6 @@ namespace {
 constexpr uint32_t kSeed = 0x9E3779B9U;  // of each P's random numbers, times its number
 
 constinit P p0;
-constexpr uint32_t kGfreeMax = 64;  // a P's free goroutines; half of them move when there are more or none
 
 uint32_t procsWanted() {
   if (const char* text = std::getenv("FAIRLEAD_MAXPROCS")) {
@@ -65,16 +64,6 @@ uint64_t nextGoid(P* p) {
 
 void countAlive(P* p, int32_t change) {
   p->alive.store(p->alive.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
-}
-
-// moveFree() moves up to n goroutines from one free list to another.
-void moveFree(G*& from, uint32_t& fromCount, G*& to, uint32_t& toCount, uint32_t n) {
-  for (; n > 0 && from != nullptr; --n) {
-    G* gp = std::exchange(from, from->schedlink);
-    gp->schedlink = std::exchange(to, gp);
-    --fromCount;
-    ++toCount;
-  }
 }
 
 // bury() is what is left to do for a goroutine once its stack has been left for good.
@@ -152,22 +141,26 @@ P* newP(uint32_t id) {
   return p;
 }
 
+// Half of what a P may keep comes when it has none, and goes when it has all.
 G* gget(P* p) {
-  if (p->gfree == nullptr && sched.multi.load(std::memory_order_relaxed)) {
+  if (p->gfreeCount == 0 && sched.multi.load(std::memory_order_relaxed)) {
     sched.lock.lock();
-    moveFree(sched.gfree, sched.gfreeCount, p->gfree, p->gfreeCount, kGfreeMax / 2);
+    while (p->gfreeCount < P::kGfreeMax / 2 && !sched.gfree.empty()) {
+      p->gfree[p->gfreeCount++] = sched.gfree.popLast();
+    }
     sched.lock.unlock();
   }
-  if (p->gfree == nullptr) return newStack();
-  --p->gfreeCount;
-  return std::exchange(p->gfree, p->gfree->schedlink);
+  if (p->gfreeCount == 0) return newStack();
+  G* gp = p->gfree[--p->gfreeCount];
+  if (p->gfreeCount > 0) prefetch(p->gfree[p->gfreeCount - 1]);
+  return gp;
 }
 
 void gput(P* p, G* gp) {
-  gp->schedlink = std::exchange(p->gfree, gp);
-  if (++p->gfreeCount < kGfreeMax) return;
+  p->gfree[p->gfreeCount++] = gp;
+  if (p->gfreeCount < P::kGfreeMax) return;
   sched.lock.lock();
-  moveFree(p->gfree, p->gfreeCount, sched.gfree, sched.gfreeCount, kGfreeMax / 2);
+  while (p->gfreeCount > P::kGfreeMax / 2) sched.gfree.push(p->gfree[--p->gfreeCount]);
   sched.lock.unlock();
 }
 
@@ -206,7 +199,7 @@ Spawn::Spawn(size_t size, size_t align) {
   M* m = getm();
   if (m->p == nullptr) fatal("runtime: go inside a BlockingSection");
   gp_ = gget(m->p);
-  char* top = gp_->stackHigh - size;
+  char* top = gp_->stackHigh() - size;
   closure_ = top - reinterpret_cast<uintptr_t>(top) % align;
 }
 

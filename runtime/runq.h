@@ -1,11 +1,15 @@
-// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GlobalQueue what all Ps share,
-// GQueue a plain list, used for batches on their way.
+// Internal: queues of runnable goroutines. RunQueue is the ring of one P, GRing a ring that grows, GQueue a
+// list of those whose records somebody has just touched anyway.
+//
+// A goroutine that has not run for a while is in no cache: neither is a link in its record. So who moves
+// goroutines moves pointers, and reads no record on the way.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "runtime/arena.h"
@@ -35,15 +39,6 @@ class GQueue {
     return gp;
   }
 
-  // append() moves all of `batch` to the tail.
-  void append(GQueue& batch) {
-    if (batch.head_ == nullptr) return;
-    (tail_ != nullptr ? tail_->schedlink : head_) = batch.head_;
-    tail_ = batch.tail_;
-    size_ += batch.size_;
-    batch = GQueue{};
-  }
-
   [[nodiscard]] uint32_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return head_ == nullptr; }
 
@@ -53,34 +48,30 @@ class GQueue {
   uint32_t size_ = 0;
 };
 
-// GlobalQueue is first-in first-out too, and as long as it has to be. A ring and not a list: the goroutines
-// in it have not run for long, and a list's next link is in a record that no cache has. Sched::lock guards
-// it.
-class GlobalQueue {
+// GRing is as long as it has to be: the global queue, first in, first out, and the pool of dead goroutines,
+// of whom the last to die is the warmest. No locking of its own.
+class GRing {
  public:
   void push(G* gp) {
     if (size_ == capacity_) grow();
     ring_[(head_ + size_++) & (capacity_ - 1)] = gp;
   }
 
-  // pop() returns nullptr when the queue is empty.
+  // pop() and popLast() return nullptr when there is none.
   G* pop() {
     if (size_ == 0) return nullptr;
     --size_;
     return ring_[head_++ & (capacity_ - 1)];
   }
+  G* popLast() { return size_ == 0 ? nullptr : ring_[(head_ + --size_) & (capacity_ - 1)]; }
 
-  // append() moves all of `batch` to the tail, prepend() to the head.
-  void append(GQueue& batch) {
-    while (G* gp = batch.pop()) push(gp);
-  }
-  void prepend(GQueue& batch) {
-    const uint32_t before = size_;
-    append(batch);
-    for (uint32_t i = 0; i < before; ++i) push(pop());
+  // rotate() moves the first n to the end.
+  void rotate(uint32_t n) {
+    for (; n > 0; --n) push(pop());
   }
 
   [[nodiscard]] uint32_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
 
  private:
   static constexpr uint32_t kLeast = 256;  // with this and all later ones a power of two
@@ -113,10 +104,11 @@ class RunQueue {
   static inline constinit bool shuffled = false;
 
   // put() makes gp the last, or with `next` the first to run; whom it displaces from there becomes the last.
-  // When the ring is full, half of it and the newcomer go to `overflow`, which the caller takes to the global
-  // queue. Returns true when that was a full fence already: the caller needs no other before it looks whether
-  // anybody must be woken. Owner only.
-  bool put(G* gp, bool next, GQueue& overflow, bool thieves = true) {
+  // When the ring is full, half of it and the newcomer go to overflow(), a span of them. Returns true when
+  // that was a full fence already: the caller needs no other before it looks whether anybody must be woken.
+  // Owner only.
+  template <class F>
+  bool put(G* gp, bool next, F&& overflow, bool thieves = true) {
     if (next && !(shuffled && random() % 2 == 0)) {
       gp = thieves ? runnext_.exchange(gp, std::memory_order_seq_cst) : swapNext(gp);
       if (gp == nullptr) return thieves;
@@ -139,8 +131,10 @@ class RunQueue {
   // get() takes the first of the ring. Owner only.
   G* get(bool thieves = true) {
     uint32_t head = head_.load(std::memory_order_acquire);
-    while (head != tail_.load(std::memory_order_relaxed)) {
+    const uint32_t tail = tail_.load(std::memory_order_relaxed);
+    while (head != tail) {
       G* gp = slot(head).load(std::memory_order_relaxed);
+      if (tail - head > kAhead) prefetch(slot(head + kAhead).load(std::memory_order_relaxed));
       if (!thieves) {
         head_.store(head + 1, std::memory_order_release);
         return gp;
@@ -167,10 +161,11 @@ class RunQueue {
     return last;
   }
 
-  // drainTo() moves everything to `out`, runnext first. Owner only.
-  void drainTo(GQueue& out) {
-    if (G* gp = getNext()) out.push(gp);
-    while (G* gp = get()) out.push(gp);
+  // drain() calls take() for everybody, runnext first. Owner only.
+  template <class F>
+  void drain(F&& take) {
+    if (G* gp = getNext()) take(gp);
+    while (G* gp = get()) take(gp);
   }
 
   // empty() is exact for the owner; for others it never says yes while a goroutine is on its way from runnext
@@ -198,6 +193,10 @@ class RunQueue {
   }
 
  private:
+  // Whoever is so far back in the ring will run when about a microsecond has passed: the time that it takes
+  // to fetch the first lines of a goroutine that no cache has.
+  static constexpr uint32_t kAhead = 4;
+
   std::atomic<G*>& slot(uint32_t i) { return ring_[i % kCapacity]; }
 
   uint32_t random() {
@@ -220,19 +219,20 @@ class RunQueue {
     return true;
   }
 
-  // spill() moves the older half and gp to `overflow`; false when thieves have made room meanwhile.
-  bool spill(G* gp, GQueue& overflow) {
+  // spill() moves the older half and gp to overflow(); false when thieves have made room meanwhile.
+  template <class F>
+  [[gnu::noinline]] bool spill(G* gp, F&& overflow) {
     constexpr uint32_t kHalf = kCapacity / 2;
     uint32_t head = head_.load(std::memory_order_acquire);
     if (tail_.load(std::memory_order_relaxed) - head < kCapacity) return false;
-    std::array<G*, kHalf> batch;
+    std::array<G*, kHalf + 1> batch;
     for (uint32_t i = 0; i < kHalf; ++i) batch[i] = slot(head + i).load(std::memory_order_relaxed);
     if (!head_.compare_exchange_strong(head, head + kHalf, std::memory_order_acq_rel)) return false;
     if (shuffled) {
       for (uint32_t i = kHalf - 1; i > 0; --i) std::swap(batch[i], batch[random() % (i + 1)]);
     }
-    for (G* moved : batch) overflow.push(moved);
-    overflow.push(gp);
+    batch[kHalf] = gp;
+    overflow(std::span<G* const>(batch));
     return true;
   }
 

@@ -71,9 +71,7 @@ Picked pickLocal(P* p) {
   const bool thieves = !oneP();
   if (G* gp = p->runq.getNext(thieves)) {
     if (++p->inherited <= kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
-    GQueue overflow;
-    p->runq.put(gp, false, overflow);
-    globrunqputBatch(overflow);
+    p->runq.put(gp, false, globrunqputAll);
   }
   p->inherited = 0;
   return {p->runq.get(thieves), false};
@@ -369,7 +367,6 @@ void readyWithoutP(G* gp) {
 // A locked M cannot run gp itself, so its own runnext is a bad place: with a P idle, gp goes straight to a
 // thread that can, and that thread alone is woken.
 void submit(M* m, G* gp) {
-  GQueue overflow;
   const bool locked = m->lockedg.load(std::memory_order_relaxed) != nullptr;
   const bool spinner = sched.nmspinning.load(std::memory_order_relaxed) != 0;
   if (locked && !spinner && sched.npidle.load(std::memory_order_relaxed) != 0) {
@@ -379,18 +376,13 @@ void submit(M* m, G* gp) {
     if (p != nullptr) return startm(p, false, gp);
   }
   const bool alone = oneP();
-  const bool fenced = m->p->runq.put(gp, !(locked && spinner), overflow, !alone);
-  globrunqputBatch(overflow);
+  const bool fenced = m->p->runq.put(gp, !(locked && spinner), globrunqputAll, !alone);
   wakep(fenced || alone);
 }
 
 namespace {
 
-void putLocal(G* gp, bool next) {
-  GQueue overflow;
-  getm()->p->runq.put(gp, next, overflow);
-  globrunqputBatch(overflow);
-}
+void putLocal(G* gp, bool next) { getm()->p->runq.put(gp, next, globrunqputAll); }
 
 // The three places to which a goroutine goes that gives up its turn: behind all others; behind those of its
 // P; or, while the world is to stop, no further than the slot that its P runs first afterwards.

@@ -23,7 +23,6 @@ namespace {
 constexpr int kMadvGuardInstall = 102;
 constexpr uint32_t kMostProtected = 16'000;  // two mappings each: half of vm.max_map_count
 constexpr uint32_t kStacksPerSlab = 64;
-constexpr size_t kRecordSize = (sizeof(G) + alignof(G) - 1) / alignof(G) * alignof(G);
 // A process has 128 TiB of addresses. Half of them go to stacks of full size, a quarter million; the next
 // million goroutines share the rest.
 constexpr uint32_t kFullSlabs = 4096;
@@ -49,7 +48,7 @@ struct Slab {
   [[nodiscard]] char* stack(size_t i) const { return base + i * stackSize; }
   // The record is at the top of its stack.
   [[nodiscard]] G* record(size_t i) const {
-    return reinterpret_cast<G*>(stack(i + 1) - kRecordSize - i % kColors * kColorSize);
+    return reinterpret_cast<G*>(stack(i + 1) - sizeof(G) - i % kColors * kColorSize);
   }
 };
 
@@ -125,7 +124,7 @@ struct Layout {
   uint64_t slabBase = offsetof(Slab, base);
   uint64_t slabUsed = offsetof(Slab, used);
   uint64_t slabStackSize = offsetof(Slab, stackSize);
-  uint64_t record = kRecordSize;
+  uint64_t record = sizeof(G);
   uint64_t colors = kColors;
   uint64_t colorSize = kColorSize;
   uint64_t sp = offsetof(G, gobuf) + offsetof(Gobuf, sp);
@@ -154,7 +153,6 @@ G* newStack() {
   guard(slab->stack(i));
   G* gp = new (slab->record(i)) G;
   gp->stackLow = slab->stack(i) + kGuardSize;
-  gp->stackHigh = reinterpret_cast<char*>(gp);
   slab->used.fetch_add(1, std::memory_order_release);
   slabs.lock.unlock();
   return gp;

@@ -160,7 +160,7 @@ int setMaxThreads(int n) {
 void ensureg0(M* m) {
   if (m->hasg0 || m != &m0) return;
   const G* holder = newStack();  // of a goroutine that never runs; m may hold no P here
-  prepareGobuf(m->g0, holder->stackLow, holder->stackHigh, m0Loop);
+  prepareGobuf(m->g0, holder->stackLow, holder->stackHigh(), m0Loop);
   m->hasg0 = true;
 }
 

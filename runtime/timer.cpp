@@ -145,7 +145,6 @@ void Timers::run(P* p) {
   if (!pending()) return;
   const int64_t now = nanotime();
   std::array<G*, kBatch> sleepers;
-  GQueue overflow;
   while (next_.load(std::memory_order_relaxed) <= now) {
     size_t n = 0;
     Alarm* alarm = nullptr;
@@ -167,9 +166,8 @@ void Timers::run(P* p) {
     lock_.unlock();
     for (size_t i = 0; i < n; ++i) {
       sleepers[i]->status.store(GStatus::Runnable, std::memory_order_relaxed);
-      p->runq.put(sleepers[i], false, overflow);
+      p->runq.put(sleepers[i], false, globrunqputAll);
     }
-    globrunqputBatch(overflow);
     if (n > 0) wakep();
     if (alarm != nullptr) alarm->fire(*alarm, seq, now);
   }

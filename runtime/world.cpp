@@ -45,16 +45,11 @@ void waitForOthers() {
 
 // retire() moves what a P holds that is to be no more: its queue goes to the head of the global one.
 void retire(P* p) {
-  GQueue work;
-  p->runq.drainTo(work);
-  sched.runq.prepend(work);
+  const uint32_t others = sched.runq.size();
+  p->runq.drain([](G* gp) { sched.runq.push(gp); });
+  sched.runq.rotate(others);
   sched.runqsize.store(sched.runq.size(), std::memory_order_seq_cst);
-  while (G* gp = p->gfree) {
-    p->gfree = gp->schedlink;
-    gp->schedlink = std::exchange(sched.gfree, gp);
-    ++sched.gfreeCount;
-  }
-  p->gfreeCount = 0;
+  while (p->gfreeCount > 0) sched.gfree.push(p->gfree[--p->gfreeCount]);
   preemptServed(p);  // a request nobody serves any more would keep every poll point slow
   p->status.store(PStatus::Dead, std::memory_order_relaxed);
 }
@@ -133,9 +128,7 @@ void stopP(P* p) {
 void gcstopm(M* m) {
   if (m->spinning) stopSpinning(m);
   if (G* gp = std::exchange(m->nextg, nullptr)) {
-    GQueue overflow;
-    m->p->runq.put(gp, true, overflow);
-    globrunqputBatch(overflow);
+    m->p->runq.put(gp, true, globrunqputAll);
   }
   sched.lock.lock();
   if (!sched.gcwaiting.load(std::memory_order_relaxed)) return sched.lock.unlock();

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -18,9 +19,7 @@ class RunQueueTest : public testing::Test {
   static constexpr uint32_t kCapacity = RunQueue::kCapacity;
 
   void put(G* gp, bool next = false) {
-    GQueue overflow;
-    queue_.put(gp, next, overflow);
-    EXPECT_TRUE(overflow.empty());
+    queue_.put(gp, next, [](auto) { ADD_FAILURE() << "no room"; });
   }
 
   G* take() {
@@ -78,12 +77,13 @@ TEST_F(RunQueueTest, ThiefTakesRunnextOnlyWhenAllowed) {
 
 TEST_F(RunQueueTest, TheOneTooManyTakesTheOlderHalfToTheGlobalQueue) {
   for (uint32_t k = 0; k < kCapacity; ++k) put(&gs_[k]);
-  GQueue overflow;
-  queue_.put(&gs_[kCapacity], false, overflow);
+  std::vector<G*> overflow;
+  queue_.put(&gs_[kCapacity], false,
+             [&](std::span<G* const> batch) { overflow.assign(batch.begin(), batch.end()); });
   EXPECT_EQ(queue_.ringSize(), kCapacity / 2);
-  EXPECT_EQ(overflow.size(), kCapacity / 2 + 1);
-  for (uint32_t k = 0; k < kCapacity / 2; ++k) EXPECT_EQ(overflow.pop(), &gs_[k]);
-  EXPECT_EQ(overflow.pop(), &gs_[kCapacity]);
+  ASSERT_EQ(overflow.size(), kCapacity / 2 + 1);
+  for (uint32_t k = 0; k < kCapacity / 2; ++k) EXPECT_EQ(overflow[k], &gs_[k]);
+  EXPECT_EQ(overflow.back(), &gs_[kCapacity]);
   for (uint32_t k = kCapacity / 2; k < kCapacity; ++k) EXPECT_EQ(take(), &gs_[k]);
 }
 
@@ -142,43 +142,40 @@ TEST_F(RunQueueTest, NothingIsLostOrDoubledBetweenOwnerAndThieves) {
   second.join();
 }
 
-TEST(GlobalQueueTest, KeepsTheOrderWhileItGrowsAndTurnsRound) {
+TEST(GRingTest, KeepsTheOrderWhileItGrowsAndTurnsRound) {
   std::vector<G> gs(5000);
-  GlobalQueue queue;
-  EXPECT_EQ(queue.pop(), nullptr);
+  GRing ring;
+  EXPECT_EQ(ring.pop(), nullptr);
+  EXPECT_EQ(ring.popLast(), nullptr);
   size_t out = 0;
   for (size_t in = 0; in < gs.size(); ++in) {
-    queue.push(&gs[in]);
+    ring.push(&gs[in]);
     if (in % 3 == 0) {
-      EXPECT_EQ(queue.pop(), &gs[out++]);
+      EXPECT_EQ(ring.pop(), &gs[out++]);
     }
   }
-  EXPECT_EQ(queue.size(), gs.size() - out);
-  while (out < gs.size()) {
-    ASSERT_EQ(queue.pop(), &gs[out++]);
+  EXPECT_EQ(ring.size(), gs.size() - out);
+  size_t end = gs.size();
+  while (out < end) {
+    ASSERT_EQ(ring.pop(), &gs[out++]);
+    if (out < end) {
+      ASSERT_EQ(ring.popLast(), &gs[--end]);
+    }
   }
-  EXPECT_EQ(queue.pop(), nullptr);
+  EXPECT_TRUE(ring.empty());
+  EXPECT_EQ(ring.pop(), nullptr);
 }
 
-TEST(GlobalQueueTest, BatchesGoToEitherEndAndKeepTheirOrder) {
+TEST(GRingTest, RotatingPutsTheFirstBehindTheLast) {
   std::vector<G> gs(1200);
-  GlobalQueue queue;
-  const auto batch = [&](size_t from) {
-    GQueue some;
-    for (size_t i = from; i < from + 400; ++i) some.push(&gs[i]);
-    return some;
-  };
-  GQueue middle = batch(400);
-  GQueue last = batch(800);
-  GQueue first = batch(0);
-  queue.append(middle);
-  queue.append(last);
-  queue.prepend(first);
-  EXPECT_TRUE(first.empty());
+  GRing ring;
+  for (size_t i = 400; i < gs.size(); ++i) ring.push(&gs[i]);
+  const uint32_t others = ring.size();
+  for (size_t i = 0; i < 400; ++i) ring.push(&gs[i]);
+  ring.rotate(others);
   for (G& g : gs) {
-    ASSERT_EQ(queue.pop(), &g);
+    ASSERT_EQ(ring.pop(), &g);
   }
-  EXPECT_EQ(queue.size(), 0U);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What it takes to start goroutines, and where they wait until they run.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -75,10 +76,10 @@ TEST_F(SpawnTest, AShareOfTheGlobalQueueIsTakenAtOnce) {
   const auto take = [](uint32_t queued) {
     std::vector<G> gs(queued);
     const auto p = std::make_unique<P>();
-    GQueue batch;
-    for (G& g : gs) batch.push(&g);
+    std::vector<G*> batch(queued);
+    std::transform(gs.begin(), gs.end(), batch.begin(), [](G& g) { return &g; });
     stopTheWorld();
-    globrunqputBatch(batch);
+    globrunqputAll(batch);
     EXPECT_EQ(globrunqget(p.get(), RunQueue::kCapacity / 2), &gs.front());
     const uint32_t left = sched.runqsize;
     while (sched.runq.pop() != nullptr) {
