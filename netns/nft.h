@@ -109,6 +109,8 @@ struct RuleInfo {
   uint64_t handle = 0;
   std::string comment;
   std::string target;  // the chain that it jumps or goes to; empty: none
+  std::string map;     // that it looks something up in; empty: none
+  bool masquerades = false;
 };
 // Dumps: for GC and for teardown of what others made. Empty when there is no such table or chain.
 std::vector<std::string> listChains(Socket& socket, const Table& table);

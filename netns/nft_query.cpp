@@ -41,18 +41,22 @@ void parseElements(const Attributes<NFTA_SET_ELEM_LIST_MAX>& list, std::vector<E
   });
 }
 
-// targetOf() is the chain that a rule's verdict names.
-std::string targetOf(const nlattr* expressions) {
-  std::string target;
+// parseExpressions() reads what RuleInfo tells of a rule's expressions.
+void parseExpressions(const nlattr* expressions, RuleInfo& rule) {
   eachNested(expressions, [&](const nlattr* nest) {
     const Attributes<NFTA_EXPR_MAX> expression(nest);
-    if (expression.str(NFTA_EXPR_NAME) != "immediate") return;
-    const Attributes<NFTA_IMMEDIATE_MAX> immediate(expression[NFTA_EXPR_DATA]);
-    const Attributes<NFTA_DATA_MAX> data(immediate[NFTA_IMMEDIATE_DATA]);
-    const Attributes<NFTA_VERDICT_MAX> verdict(data[NFTA_DATA_VERDICT]);
-    if (verdict[NFTA_VERDICT_CHAIN] != nullptr) target = verdict.str(NFTA_VERDICT_CHAIN);
+    const std::string name = expression.str(NFTA_EXPR_NAME);
+    if (name == "immediate") {
+      const Attributes<NFTA_IMMEDIATE_MAX> immediate(expression[NFTA_EXPR_DATA]);
+      const Attributes<NFTA_DATA_MAX> data(immediate[NFTA_IMMEDIATE_DATA]);
+      const Attributes<NFTA_VERDICT_MAX> verdict(data[NFTA_DATA_VERDICT]);
+      if (verdict[NFTA_VERDICT_CHAIN] != nullptr) rule.target = verdict.str(NFTA_VERDICT_CHAIN);
+    } else if (name == "lookup") {
+      rule.map = Attributes<NFTA_LOOKUP_MAX>(expression[NFTA_EXPR_DATA]).str(NFTA_LOOKUP_SET);
+    } else if (name == "masq") {
+      rule.masquerades = true;
+    }
   });
-  return target;
 }
 
 }  // namespace
@@ -110,8 +114,10 @@ std::vector<RuleInfo> listRules(Socket& socket, const Table& table, const std::s
         if (rule.str(NFTA_RULE_TABLE) != table.name || rule.str(NFTA_RULE_CHAIN) != chain) return;
         const auto handle = rule.template get<uint64_t>(NFTA_RULE_HANDLE);
         if (!handle) return;
-        found.push_back({be64toh(*handle), commentOf(rule.bytes(NFTA_RULE_USERDATA)),
-                         targetOf(rule[NFTA_RULE_EXPRESSIONS])});
+        RuleInfo& info = found.emplace_back();
+        info.handle = be64toh(*handle);
+        info.comment = commentOf(rule.bytes(NFTA_RULE_USERDATA));
+        parseExpressions(rule[NFTA_RULE_EXPRESSIONS], info);
       });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <utility>
 
 #include "netns/nft.h"
 #include "plugin/error.h"
@@ -47,9 +48,8 @@ void easeClosing(const Socket& socket, netns::Straggler& straggler) {
 
 bool hasChain(Socket& socket, const std::string& chain) { return nft::hasChain(socket, kTable, chain); }
 
-// addSkeleton() adds what all attachments share. Exclusive, because rules are not idempotent: two ADDs that
-// both find the table missing must not both fill it.
-void addSkeleton(nft::Transaction& transaction) {
+// addBaseChain() adds the chain that all traffic passes, with its rules in place of any other.
+void addBaseChain(nft::Transaction& transaction) {
   const auto multicast = [](const char* group) {
     return nft::Match{.field = nft::Match::Field::Destination, .prefix = *Prefix::parse(group)};
   };
@@ -57,14 +57,25 @@ void addSkeleton(nft::Transaction& transaction) {
   const auto lookup = [](bool v4) {
     return nft::Vmap{.field = nft::Match::Field::Source, .v4 = v4, .map = v4 ? "sources4" : "sources6"};
   };
-  transaction.addTable(true, "masquerading of containers")
-      .addVerdictMap("sources4", true)
-      .addVerdictMap("sources6", false)
-      .addChain(base, nft::Hook{.type = "nat", .hook = "postrouting", .priority = kSourceNat})
+  transaction.addChain(base, nft::Hook{.type = "nat", .hook = "postrouting", .priority = kSourceNat})
+      .flushChain(base)
       .addRule({.chain = base, .expressions = {multicast("224.0.0.0/4"), nft::Return{}}, .comment = {}})
       .addRule({.chain = base, .expressions = {multicast("ff00::/8"), nft::Return{}}, .comment = {}})
       .addRule({.chain = base, .expressions = {lookup(true)}, .comment = {}})
       .addRule({.chain = base, .expressions = {lookup(false)}, .comment = {}});
+}
+
+// addSkeleton() adds what all attachments share. Exclusive: of two ADDs that both find the table missing, one
+// fills it.
+void addSkeleton(nft::Transaction& transaction) {
+  transaction.addTable(true, "masquerading of containers")
+      .addVerdictMap("sources4", true)
+      .addVerdictMap("sources6", false);
+  addBaseChain(transaction);
+}
+
+std::string command(const nft::Transaction& transaction) {
+  return "nft '" + join(transaction.text(), "; ") + "'";
 }
 
 // Sources are the map elements that lead to each chain.
@@ -119,14 +130,27 @@ class Masquerade : public Step {
 
   void undo(World& world) override { remove(world.straggler()); }
 
-  void verify(World&, std::vector<Drift>& drift) const override {
+  void verify(World& world, std::vector<Drift>& drift) const override {
     Socket socket = openNft();
+    easeClosing(socket, world.straggler());
+    const bool skeleton = !nft::hasTable(socket, kTable);
+    const std::string again = command(build(skeleton));
     for (const Prefix& address : addresses_) {
-      if (nft::findElement(socket, kTable, mapOf(address.ip), address.ip) == chain_) continue;
+      const std::string map = mapOf(address.ip);
+      if (nft::findElement(socket, kTable, map, address.ip) == chain_) continue;
       drift.push_back(
           {"Failed to find masquerading for " + address.ip.str(), address.ip.str() + " : goto " + chain_,
-           "no such element of " + kTable.name + "/" + mapOf(address.ip), "fairlead del, then fairlead add"});
+           skeleton ? "no table inet fairlead" : "no such element of map inet fairlead " + map, again});
     }
+    if (skeleton) return;
+    const auto masquerades = [](const nft::RuleInfo& rule) { return rule.masquerades; };
+    const auto rules = std::ranges::count_if(nft::listRules(socket, kTable, chain_), masquerades);
+    if (std::cmp_less(rules, addresses_.size())) {
+      drift.push_back({"Failed to find the masquerading rules of " + chain_,
+                       std::to_string(addresses_.size()) + " in chain inet fairlead " + chain_,
+                       std::to_string(rules), again});
+    }
+    verifyBaseChain(socket, drift);
   }
 
   void explain(std::vector<std::string>& lines) const override {
@@ -142,6 +166,21 @@ class Masquerade : public Step {
   bool beside() const override { return runtime::maxProcs() > 1; }
 
  private:
+  void verifyBaseChain(Socket& socket, std::vector<Drift>& drift) const {
+    const std::string base(kBaseChain);
+    const std::vector<nft::RuleInfo> rules = nft::listRules(socket, kTable, base);
+    for (const char* map : {"sources4", "sources6"}) {
+      const auto in = [&](const nft::RuleInfo& rule) { return rule.map == map; };
+      const auto of = [&](const Prefix& address) { return mapOf(address.ip) == map; };
+      if (std::ranges::none_of(addresses_, of) || std::ranges::any_of(rules, in)) continue;
+      nft::Transaction mend(kTable);
+      addBaseChain(mend);
+      drift.push_back({"Failed to find the rule that leads to " + std::string(map),
+                       "vmap @" + std::string(map) + " in chain inet fairlead " + base, "no such rule",
+                       command(mend)});
+    }
+  }
+
   static CniError failed(const Error& error) { return failure("failed to set up masquerading", error); }
 
   // takenBack() undoes what the kernel may have carried out although its answer was lost.
@@ -272,8 +311,7 @@ std::vector<MasqueradeChain> masqueradeChains() {
   Sources sources = dumpSources(*socket);
   for (const std::string& name : nft::listChains(*socket, kTable)) {
     if (name == kBaseChain) continue;
-    const std::string commands = join(removal(name, sources[name]).text(), "; ");
-    chains.push_back({name, "nft '" + commands + "'"});
+    chains.push_back({name, command(removal(name, sources[name]))});
   }
   return chains;
 }

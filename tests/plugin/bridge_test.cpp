@@ -371,15 +371,6 @@ TEST_F(BridgeTest, CheckWithoutPrevResultIsRefused) {
   EXPECT_EQ(cni(call("CHECK", conf(), c1)).msg(), "Required prevResult missing");
 }
 
-TEST_F(BridgeTest, CheckNoticesMissingMasquerading) {
-  const std::string c1 = container("c1");
-  const std::string masq = conf({{"ipMasq", true}});
-  const json result = add(masq, c1);
-  ASSERT_EQ(shell("nft delete element inet fairlead sources4 { 10.1.0.2 }").status, 0);
-  EXPECT_EQ(cni(call("CHECK", withResult(masq, result), c1)).msg(),
-            "Failed to find masquerading for 10.1.0.2");
-}
-
 // ---- GC and STATUS -----------------------------------------------------------------------------
 
 TEST_F(BridgeTest, GcRemovesWhatIsNotValidAndKeepsTheRest) {
