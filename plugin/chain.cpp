@@ -3,8 +3,10 @@
 // A runtime executes a binary per plugin and verb; this way it executes one. The entries are those of a
 // configuration list (CNI spec, section 1) and are treated as a runtime treats them (section 4): ADD and
 // CHECK in order, each ADD with the result of the one before, DEL in reverse order, and an ADD that fails in
-// the middle undoes what came before. An entry that CNI_PATH resolves to another binary is executed as usual.
+// the middle undoes what it has done before. An entry that CNI_PATH resolves to another binary is executed as
+// usual.
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -94,9 +96,11 @@ class Failures {
   std::vector<std::string> others_;
 };
 
-// undo() sends DEL to the members before `end`, last first.
-void undo(const Members& members, size_t end, const std::optional<Result>& result, Failures& failures) {
+// undo() sends DEL to the members before `end`, last first, but not to those in `spared`.
+void undo(const Members& members, size_t end, const std::optional<Result>& result, Failures& failures,
+          const std::set<size_t>& spared = {}) {
   for (size_t i = end; i-- > 0;) {
+    if (spared.contains(i)) continue;
     failures.attempt("undoing " + members.type(i),
                      [&] { members.find(i).del(members.call(i, "DEL", result)); });
   }
@@ -130,14 +134,18 @@ class Chain : public Plugin {
   Result add(const Call& call) const override {
     const Members members(call);
     std::optional<Result> result = call.prevResult();
+    std::set<size_t> spared;  // an ADD that is refused because there was one before must not harm that one
     for (size_t i = 0; i < members.size(); ++i) {
       bool began = false;
       try {
-        result = addOne(members.find(i), members.call(i, "ADD", result), began);
+        const Delegate delegate = members.find(i);
+        const Call own = members.call(i, "ADD", result);
+        if (delegate.alreadyDone(own)) spared.insert(i);
+        result = addOne(delegate, own, began);
       } catch (const CniError& error) {
         Failures failures;
         failures.add(members.type(i), error);
-        undo(members, began ? i + 1 : i, result, failures);
+        undo(members, began ? i + 1 : i, result, failures, spared);
         failures.throwIfAny();
       }
     }

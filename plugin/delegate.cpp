@@ -131,6 +131,14 @@ void Delegate::check(const Call& call) const { run(call, "CHECK"); }
 void Delegate::gc(const Call& call) const { run(call, "GC"); }
 void Delegate::status(const Call& call) const { run(call, "STATUS"); }
 
+bool Delegate::alreadyDone(const Call& call) const {
+  try {
+    return builtin_ != nullptr && builtin_->alreadyDone(withVerb(call, "ADD"));
+  } catch (const std::exception&) {
+    return false;  // the ADD will meet with the same and report it
+  }
+}
+
 Explanation Delegate::explain(const Call& call) const {
   if (builtin_ != nullptr) return builtin_->explain(withVerb(call, "ADD"));
   return {.result = {}, .lines = {"CNI_COMMAND=ADD " + path_ + " < configuration"}};

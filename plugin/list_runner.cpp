@@ -89,18 +89,21 @@ std::optional<Result> ListRunner::cachedResult(const RuntimeConf& conf) const {
 
 Result ListRunner::add(const RuntimeConf& conf) const {
   std::optional<Result> result;
+  std::set<size_t> spared;
   for (size_t i = 0; i < list_.plugins.size(); ++i) {
     bool undoesItself = true;  // a plugin that was never started has nothing to undo
     auto failure = attempt(list_, i, "ADD", [&] {
       const Delegate delegate = find(i);
       const std::string input = list_.input(i, result ? &*result : nullptr, conf.capabilityArgs);
+      const Call call = makeCall(environment("ADD", conf), input);
       undoesItself = delegate.builtin() != nullptr;
-      result = delegate.add(makeCall(environment("ADD", conf), input));
+      if (delegate.alreadyDone(call)) spared.insert(i);
+      result = delegate.add(call);
     });
     if (!failure) continue;
     const size_t end = undoesItself ? i : i + 1;
     std::vector<PluginFailure> failures = {*std::move(failure)};
-    for (PluginFailure& other : undo(end, conf, result ? &*result : nullptr))
+    for (PluginFailure& other : undo(end, conf, result ? &*result : nullptr, spared))
       failures.push_back(std::move(other));
     throw ListError(std::move(failures), end > 0);
   }
@@ -112,15 +115,17 @@ Result ListRunner::add(const RuntimeConf& conf) const {
                   .capabilityArgs = conf.capabilityArgs,
                   .result = result->toJson(list_.cniVersion)});
   } catch (...) {  // nobody would know of the attachment, and nobody could check it
-    undo(list_.plugins.size(), conf, &*result);
+    undo(list_.plugins.size(), conf, &*result, spared);
     throw;
   }
   return *result;
 }
 
-std::vector<PluginFailure> ListRunner::undo(size_t end, const RuntimeConf& conf, const Result* result) const {
+std::vector<PluginFailure> ListRunner::undo(size_t end, const RuntimeConf& conf, const Result* result,
+                                            const std::set<size_t>& spared) const {
   std::vector<PluginFailure> failures;
   for (size_t i = end; i-- > 0;) {
+    if (spared.contains(i)) continue;
     append(failures, attempt(list_, i, "DEL", [&] {
              find(i).del(makeCall(environment("DEL", conf), list_.input(i, result, conf.capabilityArgs)));
            }));

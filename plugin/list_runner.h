@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,7 @@ class ListRunner {
 
   // add() calls the plugins in order, each with the result of the one before, and caches the last result.
   // When one fails, those before it get a DEL, and so does the failed one unless it is built in: that has
-  // undone itself, and its DEL could remove what was there before.
+  // undone itself, and its DEL could remove what was there before. Nor does one that found everything done.
   Result add(const RuntimeConf& conf) const;
   // del() calls the plugins in reverse order. It goes on after a failure; the cache is kept then.
   void del(const RuntimeConf& conf) const;
@@ -83,8 +84,10 @@ class ListRunner {
   Delegate find(size_t index) const;
   Environment environment(std::string_view command, const RuntimeConf& conf) const;
   std::optional<Result> cachedResult(const RuntimeConf& conf) const;
-  // undo() sends DEL to the plugins before `end`, last first, and returns what went wrong.
-  std::vector<PluginFailure> undo(size_t end, const RuntimeConf& conf, const Result* result) const;
+  // undo() sends DEL to the plugins before `end`, last first, but not to those in `spared`, and returns what
+  // went wrong.
+  std::vector<PluginFailure> undo(size_t end, const RuntimeConf& conf, const Result* result,
+                                  const std::set<size_t>& spared = {}) const;
 
   const NetworkList& list_;
   std::string cniPath_;

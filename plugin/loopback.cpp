@@ -29,6 +29,11 @@ void setUp(netns::Socket& socket, bool up) {
   socket.send(netns::link::set(lo(), change));
 }
 
+bool isUp(netns::Socket& socket) {
+  const auto link = netns::link::find(socket, lo());
+  return link && link->up;
+}
+
 std::optional<Result> previous(const Call& call) {
   try {
     return call.prevResult();
@@ -76,6 +81,12 @@ class Loopback : public Plugin {
     return prevResult ? *prevResult : resultOf(call, addresses);
   }
 
+  bool alreadyDone(const Call& call) const override {
+    const netns::NetNS container = openContainer(call);
+    auto socket = netns::Socket::open(container);
+    return isUp(socket);
+  }
+
   void del(const Call& call) const override {
     const auto container = openContainerIfAny(call);
     if (!container) return;
@@ -86,8 +97,7 @@ class Loopback : public Plugin {
   void check(const Call& call) const override {
     const netns::NetNS container = openContainer(call);
     auto socket = netns::Socket::open(container);
-    const auto link = netns::link::find(socket, lo());
-    if (!link || !link->up) throw CniError::internal("loopback interface is down");
+    if (!isUp(socket)) throw CniError::internal("loopback interface is down");
   }
 
   Explanation explain(const Call& call) const override {

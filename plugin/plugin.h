@@ -33,6 +33,9 @@ class Plugin {
   // delivered() is called when the result of add() has reached the runtime: only then does the attachment
   // exist for it. What a crash in between leaves, another ADD may clear away.
   virtual void delivered(const Call&) const {}
+  // alreadyDone() tells, before an add(), whether there is nothing left to do for it. Whoever undoes that ADD
+  // then leaves the plugin out: its DEL would take away what others rely on.
+  virtual bool alreadyDone(const Call&) const { return false; }
   virtual void del(const Call& call) const = 0;
   virtual void check(const Call& call) const = 0;
   virtual void gc(const Call&) const {}

@@ -25,6 +25,24 @@ TEST_F(CliRootTest, LoopbackIsAddedCheckedAndDeleted) {
   EXPECT_EQ(fairlead("del", {"lo", "--netns", "web", "--ifname", "lo"}).status, 0);
 }
 
+// bridge refuses the ADD after loopback has succeeded.
+TEST_F(CliRootTest, ARefusedAddLeavesLoAsItWas) {
+  const std::string members = R"([{"type": "loopback"}, {"type": "bridge", "bridge": "br0", "ipam":
+      {"type": "host-local", "ranges": [[{"subnet": "10.99.0.0/24"}]]}}])";
+  fairlead.conf("list.conflist", R"({"cniVersion": "1.1.0", "name": "list", "plugins": )" + members + "}");
+  fairlead.conf("chain.conf", R"({"cniVersion": "1.1.0", "name": "chain", "type": "fairlead", "plugins": )" +
+                                  members + "}");
+  must({"ip", "-n", "web", "link", "add", "eth0", "type", "bridge"});
+  for (const std::string network : {"list", "chain"}) {
+    must({"ip", "-n", "web", "link", "set", "lo", "up"});
+    EXPECT_NE(fairlead("add", {network, "--netns", "web"}).status, 0);
+    EXPECT_EQ(ip({"-n", "web", "link", "show", "lo"})[0]["flags"].dump(), R"(["LOOPBACK","UP","LOWER_UP"])");
+    must({"ip", "-n", "web", "link", "set", "lo", "down"});
+    EXPECT_NE(fairlead("add", {network, "--netns", "web"}).status, 0);
+    EXPECT_EQ(ip({"-n", "web", "link", "show", "lo"})[0]["flags"].dump(), R"(["LOOPBACK"])");
+  }
+}
+
 TEST_F(CliRootTest, OwnNamespaceIsRefusedBeforeAnythingIsDone) {
   fairlead.conf("lo.conf", R"({"cniVersion": "1.1.0", "name": "lo", "type": "loopback"})");
   const Output del = fairlead("del", {"lo", "--netns", "/proc/self/ns/net", "--ifname", "lo"});
@@ -198,7 +216,7 @@ TEST_F(CliRootTest, AProcessThatCannotGoOnAnswersInCnisWords) {
   const auto call = [&](const std::string& verb, const std::string& prefix) {
     return run({"sh", "-c", prefix + "exec " FAIRLEAD_CNI_DIR "/bridge <" + conf},
                {"CNI_COMMAND=" + verb, "CNI_CONTAINERID=c1", "CNI_NETNS=/run/netns/web", "CNI_IFNAME=eth0",
-                "CNI_PATH=" FAIRLEAD_CNI_DIR, "FAIRLEAD_RUN_DIR=" + fairlead.dir / "run"});
+                std::string("CNI_PATH=") + FAIRLEAD_CNI_DIR, "FAIRLEAD_RUN_DIR=" + fairlead.dir / "run"});
   };
   const Output add = call("ADD", "ulimit -v 18000; ");
   EXPECT_EQ(add.status, 2) << add.err;
