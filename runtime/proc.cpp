@@ -73,7 +73,10 @@ void bury(G* gp, void*) {
     fatal("exited a goroutine internally locked to the OS thread");
   }
   gp->status.store(GStatus::Dead, std::memory_order_relaxed);
-  if (gp->lockedm.exchange(nullptr, std::memory_order_relaxed) != nullptr) m->lockedg.store(nullptr);
+  if (gp->lockedm.load(std::memory_order_relaxed) != nullptr) {
+    gp->lockedm.store(nullptr, std::memory_order_relaxed);
+    m->lockedg.store(nullptr, std::memory_order_relaxed);
+  }
   countAlive(m->p, -1);
   if (gp == &mainG) return;
   retireGobuf(gp->gobuf);
