@@ -193,8 +193,8 @@ void stoplockedm(M* m) {
   }
   if (m->p != nullptr) handoffp(releasep(m));
   sched.nmidlelocked.fetch_add(1, std::memory_order_seq_cst);
-  // A spinner finds work or calls checkdead() itself, after us.
-  if (sched.nmspinning.load(std::memory_order_seq_cst) == 0) {
+  // Whoever has a P calls checkdead() itself when it finds no work, after us.
+  if (sched.npidle.load(std::memory_order_seq_cst) == sched.nprocs.load(std::memory_order_relaxed)) {
     sched.lock.lock();
     checkdead();
     sched.lock.unlock();

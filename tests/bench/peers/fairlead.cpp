@@ -11,6 +11,7 @@
 #include <ctime>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include "runtime/blocking.h"
@@ -177,6 +178,34 @@ double mutex4() {
     }
     group.wait();
   });
+}
+
+// The floor below all hand-offs between two CPUs: one cache line there and one back, by two threads that do
+// nothing else.
+double lines() {
+  constexpr int kRounds = 500'000;
+  struct alignas(128) Line {
+    std::atomic<int> value{0};
+  };
+  Line there;
+  Line back;
+  const auto await = [](const Line& line, int value) {
+    while (line.value.load(std::memory_order_acquire) != value) cpuRelax();
+  };
+  std::thread other([&] {
+    for (int i = 1; i <= kRounds; ++i) {
+      await(there, i);
+      back.value.store(i, std::memory_order_release);
+    }
+  });
+  const auto start = Clock::now();
+  for (int i = 1; i <= kRounds; ++i) {
+    there.value.store(i, std::memory_order_release);
+    await(back, i);
+  }
+  const double result = nanosecondsSince(start) / kRounds;
+  other.join();
+  return result;
 }
 
 double lockUnlock() {
@@ -419,6 +448,7 @@ constexpr std::array kRows{
     Row{"mutex", mutex4},
     Row{"locked-main", lockedMain},
     Row{"locked-server", lockedServer},
+    Row{"lines", lines},
     Row{"lock-unlock", lockUnlock},
     Row{"skynet", skynetMillion},
     Row{"sleepers", sleepers},

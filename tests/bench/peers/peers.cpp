@@ -44,6 +44,7 @@ constexpr std::array kRows{
     Row{"mutex", "mutex, 4 goroutines, lock and unlock", 1, "ns"},
     Row{"locked-main", "round trip, main locked", 1, "ns"},
     Row{"locked-server", "round trip, server locked", 1, "ns"},
+    Row{"lines", "the floor of both: one cache line there and one back", 1, "ns", 2},
     Row{"lock-unlock", "lock and unlock the thread", 1, "ns"},
     Row{"skynet", "skynet, a million leaves", 1e6, "ms"},
     Row{"sleepers", "100,000 sleepers of 10 ms", 1e6, "ms"},
