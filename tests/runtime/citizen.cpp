@@ -15,6 +15,7 @@
 
 #include "runtime/chan.h"
 #include "runtime/exec.h"
+#include "runtime/gmp.h"
 #include "runtime/runtime.h"
 #include "runtime/stack.h"
 #include "runtime/sync.h"
@@ -222,8 +223,23 @@ int idle() {
   return 0;
 }
 
+// startAllThreads() has every thread exist that the runtime may want: who wants one later may find no room
+// for it.
+void startAllThreads() {
+  startSysmon();
+  std::atomic<int> running{0};
+  WaitGroup group;
+  for (int i = 0; i < maxProcs(); ++i) {
+    group.go([&] {
+      for (++running; running < maxProcs();) cpuRelax();
+    });
+  }
+  group.wait();
+}
+
 int outOfAddresses() {
   const Chan<int> never = park(500);
+  startAllThreads();
   const auto limit = static_cast<rlim_t>(statusValue("VmSize:") + 256 * 1024) * 1024;
   const rlimit addresses{.rlim_cur = limit, .rlim_max = limit};
   if (setrlimit(RLIMIT_AS, &addresses) != 0) return 1;
