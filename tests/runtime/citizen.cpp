@@ -146,7 +146,7 @@ long mappings() {
 
 // park() makes n goroutines that wait for what comes out of the channel it returns.
 Chan<int> park(int n) {
-  const Chan<int> never;
+  Chan<int> never;
   for (int i = 0; i < n; ++i) go([never] { never.receive(); });
   const auto parked = [] {
     int waiting = 0;
@@ -240,7 +240,7 @@ void startAllThreads() {
 int outOfAddresses() {
   const Chan<int> never = park(500);
   startAllThreads();
-  const auto limit = static_cast<rlim_t>(statusValue("VmSize:") + 256 * 1024) * 1024;
+  const auto limit = static_cast<rlim_t>(statusValue("VmSize:") + 256L * 1024) * 1024;
   const rlimit addresses{.rlim_cur = limit, .rlim_max = limit};
   if (setrlimit(RLIMIT_AS, &addresses) != 0) return 1;
   park(1'000'000);
