@@ -58,7 +58,7 @@ class DelegateLost : public CniError {
 // standard input, and returns its standard output. Output is bounded (4 MiB), and so is the time
 // (`FAIRLEAD_EXEC_TIMEOUT` seconds, 120 by default): then the child's process group is killed. Throws
 // CniError by the reference's table ("netplugin failed with no error message: exit status N", ...),
-// DelegateLost when the plugin was started but its end was not heard of.
+// DelegateLost when a plugin that was started ended neither with success nor with an error document.
 std::string execPlugin(const std::string& path, const Environment& env, std::string_view input);
 
 }  // namespace fairlead::plugin

@@ -145,11 +145,12 @@ std::string execPlugin(const std::string& path, const Environment& env, std::str
                                  .timeout = timeout(),
                                  .fromCallersThread = true};
   runtime::ProcessState state = finish(*start(command), command);
-  if (WIFSIGNALED(state.status)) {
+  if (state.status != 0) {
     const CniError error = pluginError(statusText(state.status), state.out, state.err);
+    // Who was killed, or has no error document, has not tidied up either, for all that is known.
+    if (!WIFSIGNALED(state.status) && error.code() != Code::Unknown) throw error;
     throw DelegateLost(error.code(), error.msg(), error.details());
   }
-  if (state.status != 0) throw pluginError(statusText(state.status), state.out, state.err);
   writeAll(STDERR_FILENO, state.err);
   return std::move(state.out);
 }

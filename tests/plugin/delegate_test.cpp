@@ -87,9 +87,15 @@ TEST_F(DelegateTest, OfAPluginThatSucceedsWithGarbageTheAddIsTakenBack) {
 
 TEST_F(DelegateTest, APluginThatAnswersWithAnErrorHasTidiedUp) {
   const std::string calls = "echo $CNI_COMMAND >>" + (dir / "calls");
-  const std::string text = addFailure(calls + "; exit 1");
-  EXPECT_TRUE(text.starts_with("0 netplugin failed with no error message: exit status 1")) << text;
+  EXPECT_TRUE(addFailure(calls + R"(; echo '{"code":11,"msg":"later"}'; exit 1)").starts_with("11 later"));
   EXPECT_EQ(dir.read("calls"), "ADD\n");
+}
+
+TEST_F(DelegateTest, OfAPluginThatFailsWithoutAnErrorTheAddIsTakenBack) {
+  const std::string calls = "echo $CNI_COMMAND >>" + (dir / "calls");
+  const std::string text = addFailure(calls + "; echo oops >&2; [ $CNI_COMMAND = DEL ] || exit 1");
+  EXPECT_TRUE(text.starts_with("0 netplugin failed: \"oops\\n\": exit status 1")) << text;
+  EXPECT_EQ(dir.read("calls"), "ADD\nDEL\n");
 }
 
 TEST_F(DelegateTest, TheWorkingDirectoryIsNoPlaceForPlugins) {
@@ -164,7 +170,8 @@ TEST_F(DelegateTest, AForeignFailureNamesThePluginOnlyWhereItHasNoDetails) {
   const std::string from = "; from plugin \"other\" at " + dir / "other";
   EXPECT_EQ(addFailure(R"(echo '{"code":11,"msg":"later"}'; exit 1)"), "11 later" + from);
   EXPECT_EQ(addFailure(R"(echo '{"code":11,"msg":"later","details":"much"}'; exit 1)"), "11 later; much");
-  EXPECT_EQ(addFailure("exit 1"), "0 netplugin failed with no error message: exit status 1" + from);
+  EXPECT_EQ(addFailure("[ $CNI_COMMAND = DEL ] || exit 1"),
+            "0 netplugin failed with no error message: exit status 1" + from);
 }
 
 }  // namespace
