@@ -182,7 +182,6 @@ void gopreempt(M* m);  // gosched() for one whose slice is over; between acquire
 void startm(P* p, bool spinning, G* gp);
 void stopm(M* m);
 void handoffp(P* p);
-void wakep(bool fenced = false);  // fenced: the work was published by a full fence
 void acquirep(M* m, P* p);
 P* releasep(M* m);
 P* pidleget();        // sched.lock held
@@ -248,10 +247,30 @@ void exitsyscall();
 // ---- sysmon.cpp
 void noteBlocking(P* p);                             // p's M is about to block and keeps p reserved
 enum SysmonPace { kBlockingPace, kPreemptionPace };  // within 20 microseconds, or a time slice
+struct SysmonState {
+  enum Life : uint32_t { kAbsent, kAsleep, kAwake };
+  std::atomic<uint32_t> state{kAbsent};
+  std::atomic<bool> anyBlocked{false};  // some M has been in a BlockingSection
+
+  // wakeable() is false where nobody has to ask whether it is needed.
+  [[nodiscard]] bool wakeable() const {
+    const uint32_t now = state.load(std::memory_order_seq_cst);
+    return now == kAsleep || (now == kAbsent && anyBlocked.load(std::memory_order_seq_cst));
+  }
+};
+extern SysmonState sysmonState;
 void wakeSysmonIfNeeded(SysmonPace pace);
 // While there is no sysmon each poll point is counted: pollCounted() tells that this was all there is to do.
 bool pollCounted(M* m);
 void pollWithoutSysmon(M* m);
 void startSysmon();
+
+// wakep() follows when work has been published: it makes sure that somebody will find it. `fenced`: a full
+// fence has published it.
+void wakepSlow();
+inline void wakep(bool fenced = false) {
+  if (!fenced) fullFence();
+  if (sched.npidle.load(std::memory_order_seq_cst) != 0 || sysmonState.wakeable()) wakepSlow();
+}
 
 }  // namespace fairlead::runtime

@@ -164,10 +164,9 @@ void handoffp(P* p) {
   if (workExists() || keeper.wanted()) wakep();
 }
 
-// wakep() starts one spinning M if a P is idle and nobody spins: see the protocol in sched.cpp. The loop
+// wakepSlow() starts one spinning M if a P is idle and nobody spins: see the protocol in sched.cpp. The loop
 // covers those who saw our count, relied on us, and published after we had looked for a P in vain.
-void wakep(bool fenced) {
-  if (!fenced) fullFence();
+void wakepSlow() {
   for (;;) {
     if (sched.npidle.load(std::memory_order_seq_cst) == 0) return wakeSysmonIfNeeded(kPreemptionPace);
     int32_t none = 0;

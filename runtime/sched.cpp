@@ -67,11 +67,13 @@ struct Picked {
 // oneP() holds as long as the caller keeps its P: the number changes in a stopped world only.
 bool oneP() { return sched.nprocs.load(std::memory_order_relaxed) == 1; }
 
+[[gnu::cold, gnu::noinline]] void endTurn(P* p, G* gp) { p->runq.put(gp, false, globrunqputAll); }
+
 Picked pickLocal(P* p) {
   const bool thieves = !oneP();
   if (G* gp = p->runq.getNext(thieves)) {
     if (++p->inherited <= kMaxInherit && !p->preempt.load(std::memory_order_relaxed)) return {gp, true};
-    p->runq.put(gp, false, globrunqputAll);
+    endTurn(p, gp);
   }
   p->inherited = 0;
   return {p->runq.get(thieves), false};

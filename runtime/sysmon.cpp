@@ -11,9 +11,10 @@
 #include "runtime/runtime.h"
 
 namespace fairlead::runtime {
-namespace {
 
-enum : uint32_t { kAbsent, kAsleep, kAwake };
+constinit SysmonState sysmonState;
+
+namespace {
 
 constexpr int64_t kShortestNap = 20'000;  // nanoseconds; a section shorter than this keeps its P
 constexpr int64_t kLongestNap = 10'000'000;
@@ -24,9 +25,11 @@ constexpr int64_t kSignalAgain = 200'000;    // when a signal has come at a bad 
 constexpr int64_t kStuck = 100'000'000;      // without a change on any P
 constexpr uint32_t kPollsBeforeStart = 512;  // by a program that has given no other reason to start sysmon
 
-constinit std::atomic<uint32_t> state{kAbsent};
-constinit std::atomic<bool> anyBlocked{false};  // some M has been in a BlockingSection
-constinit std::atomic<bool> hurry{false};       // woken for one that blocks: begin with short naps
+using enum SysmonState::Life;
+
+constinit auto& state = sysmonState.state;
+constinit auto& anyBlocked = sysmonState.anyBlocked;
+constinit std::atomic<bool> hurry{false};  // woken for one that blocks: begin with short naps
 constinit ThreadRequest request;
 
 bool workWithoutP() {
@@ -136,12 +139,11 @@ void noteBlocking(P* p) {
 }
 
 void wakeSysmonIfNeeded(SysmonPace pace) {
-  uint32_t seen = state.load(std::memory_order_seq_cst);
-  if (seen == kAwake || (seen == kAbsent && !anyBlocked.load(std::memory_order_seq_cst))) return;
-  if (!workWithoutP()) return;
-  if (seen == kAbsent) return startSysmon();
+  if (!sysmonState.wakeable() || !workWithoutP()) return;
+  if (state.load(std::memory_order_relaxed) == kAbsent) return startSysmon();
   if (pace == kBlockingPace) hurry.store(true, std::memory_order_relaxed);
-  if (state.compare_exchange_strong(seen, kAwake)) futexWake(state);
+  uint32_t asleep = kAsleep;
+  if (state.compare_exchange_strong(asleep, kAwake)) futexWake(state);
 }
 
 bool pollCounted(M* m) {

@@ -141,8 +141,7 @@ void Timers::announce() {
   if (!keeper.expect(next()) && getm()->curg != nullptr) wakep();
 }
 
-void Timers::run(P* p) {
-  if (!pending()) return;
+void Timers::runDue(P* p) {
   const int64_t now = nanotime();
   std::array<G*, kBatch> sleepers;
   while (next_.load(std::memory_order_relaxed) <= now) {

@@ -58,7 +58,9 @@ class Timers {
   void announce();
 
   // run() does what is due. Goroutines become runnable on p, which the caller owns.
-  void run(P* p);
+  void run(P* p) {
+    if (pending()) runDue(p);
+  }
   [[nodiscard]] bool pending() const { return next_.load(std::memory_order_seq_cst) != kNever; }
   // due() looks at the clock if there is a timer at all.
   [[nodiscard]] bool due() const {
@@ -91,6 +93,7 @@ class Timers {
 
   friend Alarm;
 
+  void runDue(P* p);
   // reserve() takes the lock and room for one entry more. The others expect the lock to be held.
   void reserve();
   void insert(Entry entry);
