@@ -18,6 +18,7 @@
 #include "runtime/lock.h"
 #include "runtime/note.h"
 #include "runtime/runq.h"
+#include "runtime/runtime.h"
 #include "runtime/spin.h"
 #include "runtime/steal_order.h"
 #include "runtime/tls.h"
@@ -175,7 +176,12 @@ void schedule(M* m);                     // the loop on g0; returns when the thr
 void resume(M* m, G* gp, bool inherit);  // books gp as what m runs now
 bool workExists();
 bool queuedWorkExists();
-uint32_t fastrand(P* p);
+inline uint32_t fastrand(P* p) {
+  p->random ^= p->random << 13;
+  p->random ^= p->random >> 17;
+  p->random ^= p->random << 5;
+  return p->random;
+}
 void gopreempt(M* m);  // gosched() for one whose slice is over; between acquirem() and releasem()
 
 // ---- idle.cpp: Ms and Ps that have nothing to do, and how they get something
@@ -260,8 +266,13 @@ struct SysmonState {
 };
 extern SysmonState sysmonState;
 void wakeSysmonIfNeeded(SysmonPace pace);
-// While there is no sysmon each poll point is counted: pollCounted() tells that this was all there is to do.
-bool pollCounted(M* m);
+// While there is no sysmon each poll point is counted, for a program that gives no other reason to start it:
+// pollCounted() tells that this was all there is to do.
+inline constexpr uint32_t kPollsBeforeStart = 512;
+inline bool pollCounted(M* m) {
+  return sysmonState.state.load(std::memory_order_relaxed) == SysmonState::kAbsent &&
+         detail::preemptWanted.load(std::memory_order_relaxed) == 1 && ++m->polls < kPollsBeforeStart;
+}
 void pollWithoutSysmon(M* m);
 void startSysmon();
 

@@ -137,15 +137,18 @@ void request(P* p) {
   }
 }
 
-}  // namespace
-
-void detail::preemptSlow() {
-  M* m = getmOrNull();  // the goroutine keeps its thread also when a signal preempts it here
-  if (m == nullptr || pollCounted(m)) return;
+[[gnu::noinline]] void poll(M* m) {
   const NoPreempt noPreempt;
   if (m->p == nullptr || m->curg == nullptr || threadBlock()->locks > 1) return;
   pollWithoutSysmon(m);
   if (m->p->preempt.load(std::memory_order_relaxed)) gopreempt(m);
+}
+
+}  // namespace
+
+void detail::preemptSlow() {
+  M* m = getmOrNull();  // the goroutine keeps its thread also when a signal preempts it here
+  if (m != nullptr && !pollCounted(m)) poll(m);
 }
 
 void preemptServed(P* p) {

@@ -262,13 +262,6 @@ bool queuedWorkExists() {
   return false;
 }
 
-uint32_t fastrand(P* p) {
-  p->random ^= p->random << 13;
-  p->random ^= p->random >> 17;
-  p->random ^= p->random << 5;
-  return p->random;
-}
-
 void resume(M* m, G* gp, bool inherit) {
   P* p = m->p;
   const uint32_t switches = p->switches.load(std::memory_order_relaxed) + 1;

@@ -18,12 +18,11 @@ namespace {
 
 constexpr int64_t kShortestNap = 20'000;  // nanoseconds; a section shorter than this keeps its P
 constexpr int64_t kLongestNap = 10'000'000;
-constexpr int kPatientRounds = 50;           // without success, before naps grow
-constexpr int kIdleRounds = 10;              // of the longest naps, before it sleeps for good
-constexpr int64_t kSlice = 10'000'000;       // what a goroutine may run while others wait
-constexpr int64_t kSignalAgain = 200'000;    // when a signal has come at a bad moment
-constexpr int64_t kStuck = 100'000'000;      // without a change on any P
-constexpr uint32_t kPollsBeforeStart = 512;  // by a program that has given no other reason to start sysmon
+constexpr int kPatientRounds = 50;         // without success, before naps grow
+constexpr int kIdleRounds = 10;            // of the longest naps, before it sleeps for good
+constexpr int64_t kSlice = 10'000'000;     // what a goroutine may run while others wait
+constexpr int64_t kSignalAgain = 200'000;  // when a signal has come at a bad moment
+constexpr int64_t kStuck = 100'000'000;    // without a change on any P
 
 using enum SysmonState::Life;
 
@@ -144,11 +143,6 @@ void wakeSysmonIfNeeded(SysmonPace pace) {
   if (pace == kBlockingPace) hurry.store(true, std::memory_order_relaxed);
   uint32_t asleep = kAsleep;
   if (state.compare_exchange_strong(asleep, kAwake)) futexWake(state);
-}
-
-bool pollCounted(M* m) {
-  return state.load(std::memory_order_relaxed) == kAbsent &&
-         detail::preemptWanted.load(std::memory_order_relaxed) == 1 && ++m->polls < kPollsBeforeStart;
 }
 
 // A goroutine that polls again and again while others wait is a reason to have one that watches the clock.

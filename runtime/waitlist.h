@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 namespace fairlead::runtime {
 
@@ -61,9 +62,14 @@ class WaitList {
     return w;
   }
 
-  // takeAll() moves all of them to the end of `to`.
+  // takeAll() moves all of them to the end of `to`, in constant time.
   void takeAll(WaitList& to) {
-    while (Waiter* w = pop()) to.pushBack(w);
+    Waiter* first = front();
+    if (first == nullptr) return;
+    first->prev = to.tail_;
+    to.tail_ != nullptr ? void(to.tail_->next = first) : to.setHead(first);
+    to.tail_ = std::exchange(tail_, nullptr);
+    setHead(nullptr);
   }
 
   [[nodiscard]] Waiter* front() const { return head_.load(std::memory_order_relaxed); }
