@@ -133,7 +133,7 @@ void Delegate::status(const Call& call) const { run(call, "STATUS"); }
 
 bool Delegate::alreadyDone(const Call& call) const {
   try {
-    return builtin_ != nullptr && builtin_->alreadyDone(withVerb(call, "ADD"));
+    return builtin_ != nullptr && builtin_->alreadyDone(call);
   } catch (const std::exception&) {
     return false;  // the ADD will meet with the same and report it
   }

@@ -24,7 +24,7 @@ class Delegate {
   // namespace.
   Result add(const Call& call) const;
   void del(const Call& call) const;
-  // alreadyDone() is Plugin::alreadyDone(); false of a foreign one, and where it cannot be told.
+  // alreadyDone() is Plugin::alreadyDone(), of an ADD; false of a foreign one, and where it cannot be told.
   bool alreadyDone(const Call& call) const;
   void check(const Call& call) const;
   void gc(const Call& call) const;

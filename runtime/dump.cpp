@@ -43,9 +43,10 @@ __attribute__((no_sanitize("thread"))) void GoroutineState::read(const G& g) {
   if (status == GStatus::Waiting && since != 0) waited = nanotime() - since;
   const M* lockedm = g.lockedm.load(std::memory_order_relaxed);
   locked = lockedm != nullptr;
-  // One that waits may not have left its stack yet, and what it left there the last time is no more.
+  // One that waits may not have left its stack yet, and what it left there the last time is no more. Main's
+  // stack is not known.
   const bool running = status == GStatus::Running || status == GStatus::Syscall ||
-                       (g.m != nullptr && Halt::on(*g.m, g.stackLow, g.stackHigh()));
+                       (g.m != nullptr && g.stackLow != nullptr && Halt::on(*g.m, g.stackLow, g.stackHigh()));
   const M* m = running ? g.m : lockedm;
   if (m == nullptr) return parkedBacktrace(trace, g);
   thread = m->procid.load(std::memory_order_relaxed);
