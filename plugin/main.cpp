@@ -1,7 +1,6 @@
 // The one binary: the plugin it is called as, the one that the configuration's "type" names (its own name is
 // that of a chain), or the command line.
 #include <fcntl.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -54,9 +53,6 @@ std::string_view baseName(std::string_view path) { return path.substr(path.rfind
 }  // namespace
 
 int goMain(int argc, char** argv) {
-  // One heap for all threads: an arena of its own costs a worker that lives for a fraction of a millisecond
-  // more than the lock that it saves.
-  ::mallopt(M_ARENA_MAX, 1);
   openStandardStreams();
   if (argc > 0) {
     const Plugin* plugin = findPlugin(baseName(argv[0]));

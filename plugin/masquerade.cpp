@@ -9,7 +9,6 @@
 #include "plugin/error.h"
 #include "plugin/names.h"
 #include "plugin/text.h"
-#include "runtime/runtime.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -118,11 +117,11 @@ class Masquerade : public Step {
 
   std::string_view what() const override { return "masquerade"; }
 
-  void apply(World&) override {
+  void apply(World& world) override {
     try {
-      set();
+      set(world.straggler());
     } catch (const netns::NoAnswer& error) {
-      throw takenBack(error);
+      throw takenBack(error, world.straggler());
     } catch (const Error& error) {
       throw failed(error);
     }
@@ -161,10 +160,6 @@ class Masquerade : public Step {
     }
   }
 
-  // It needs no link and no namespace but the host's, and the kernel's nft lock is not RTNL.
-  // On one CPU a thread more only costs: 8 ADDs at a time took 12 ms each instead of 9.
-  bool beside() const override { return runtime::maxProcs() > 1; }
-
  private:
   void verifyBaseChain(Socket& socket, std::vector<Drift>& drift) const {
     const std::string base(kBaseChain);
@@ -184,10 +179,9 @@ class Masquerade : public Step {
   static CniError failed(const Error& error) { return failure("failed to set up masquerading", error); }
 
   // takenBack() undoes what the kernel may have carried out although its answer was lost.
-  CniError takenBack(const Error& error) const {
+  CniError takenBack(const Error& error, netns::Straggler& straggler) const {
     CniError told = failed(error);
     try {
-      netns::Straggler straggler;
       remove(straggler);
       return told;
     } catch (const Error& remainder) {
@@ -195,10 +189,9 @@ class Masquerade : public Step {
     }
   }
 
-  void set() const {
+  void set(netns::Straggler& straggler) const {
     constexpr int kAttempts = 4;
     Socket socket = openNft();
-    netns::Straggler straggler;  // its own: this may run beside the rest of the plan
     easeClosing(socket, straggler);
     bool skeleton = false;
     for (int attempt = 1;; ++attempt) {

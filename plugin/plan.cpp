@@ -1,54 +1,12 @@
 #include "plugin/plan.h"
 
-#include <algorithm>
 #include <exception>
-#include <mutex>
 
 #include "plugin/record.h"
 #include "plugin/trace.h"
-#include "runtime/runtime.h"
-#include "runtime/sync.h"
 
 namespace fairlead::plugin {
 namespace {
-
-// Besides is the steps that go on beside the main line, each on a goroutine of its own: on the general pool,
-// whose threads are in the host's namespace.
-class Besides {
- public:
-  explicit Besides(World& world) : world_(world) {}
-  ~Besides() { pending_.wait(); }
-  Besides(const Besides&) = delete;
-  Besides& operator=(const Besides&) = delete;
-
-  void start(Step& step) {
-    pending_.add(1);
-    runtime::go([this, &step] {
-      try {
-        const TraceSpan span(step.what());
-        step.apply(world_);
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        if (!error_) error_ = std::current_exception();
-        failed_.push_back(&step);
-      }
-      pending_.done();
-    });
-  }
-  // wait() returns the first failure, if any.
-  std::exception_ptr wait() {
-    pending_.wait();
-    return error_;
-  }
-  bool failed(const Step& step) const { return std::ranges::find(failed_, &step) != failed_.end(); }
-
- private:
-  World& world_;
-  runtime::WaitGroup pending_;
-  runtime::Mutex mutex_;
-  std::exception_ptr error_;
-  std::vector<const Step*> failed_;
-};
 
 std::string words(const std::exception_ptr& error) {
   try {
@@ -99,34 +57,20 @@ const netns::Link& World::learn(netns::Link link) {
 
 void Plan::apply(World& world) {
   std::vector<Step*> applied;
-  std::exception_ptr error;
-  {
-    Besides besides(world);
-    try {
-      for (const auto& step : steps_) {
-        if (step->beside()) {
-          besides.start(*step);
-        } else {
-          const TraceSpan span(step->what());
-          step->apply(world);
-        }
-        applied.push_back(step.get());
-      }
-    } catch (...) {
-      error = std::current_exception();
-    }
-    const std::exception_ptr besideError = besides.wait();
-    if (!error) error = besideError;
-    std::erase_if(applied, [&](Step* step) { return besides.failed(*step); });
-  }
-  if (!error) return;
-  const std::vector<std::string> remainder = undo(world, applied);
+  applied.reserve(steps_.size());  // what has been applied must not fail to be noted
   try {
-    std::rethrow_exception(error);
-  } catch (const CniError& e) {
-    throw withRemainder(e, remainder);
-  } catch (const netns::Error& e) {
-    throw withRemainder(CniError::internal(e.what()), remainder);
+    for (const auto& step : steps_) {
+      const TraceSpan span(step->what());
+      step->apply(world);
+      applied.push_back(step.get());
+    }
+  } catch (const CniError& error) {
+    throw withRemainder(error, undo(world, applied));
+  } catch (const netns::Error& error) {
+    throw withRemainder(CniError::internal(error.what()), undo(world, applied));
+  } catch (...) {
+    undo(world, applied);
+    throw;
   }
 }
 

@@ -86,9 +86,6 @@ class Step {
   virtual void verify(World&, std::vector<Drift>&) const {}
   // explain() appends the commands that do the same. Touches nothing.
   virtual void explain(std::vector<std::string>& lines) const = 0;
-  // A step that runs beside() the others needs nothing of World but what it brings along; it is started in
-  // its place and waited for at the end.
-  virtual bool beside() const { return false; }
 };
 
 class Plan {

@@ -69,7 +69,7 @@ cat "$conf"
 title "Wire both"
 verb add alpha --verbose
 echo "(main) is the process's first thread: its id is the process id. goMain is locked to it, and only it enters the"
-echo "container; the others are workers in the host's namespace."
+echo "container, for a few calls at a time."
 verb add beta
 
 title "What they have got"

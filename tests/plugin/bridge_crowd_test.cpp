@@ -256,6 +256,8 @@ int childOf(int pid) {
   return child;
 }
 
+// An ADD has no other thread: a worker for the masquerading costs what it saves (tests/bench/README.md).
+// Threads that are started while main is in another namespace are the business of runtime.born_clean.
 TEST_F(BridgeTest, OnlyTheMainThreadIsEverInTheContainer) {
   const std::string c1 = container("c1");
   const std::string host = namespaceOf("/proc/thread-self");
@@ -264,27 +266,19 @@ TEST_F(BridgeTest, OnlyTheMainThreadIsEverInTheContainer) {
   request.wrapper = "strace -f -o /dev/null -e inject=setns:delay_exit=100000";
   CniProcess process(request);
   bool mainInside = false;
-  bool workerSeenMeanwhile = false;
   while (process.running()) {
     const int pid = childOf(process.pid());
     if (pid == 0) continue;
     const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
     const std::string main = namespaceOf(tasks + "/" + std::to_string(pid));
-    const bool inside = !main.empty() && main != host;
-    mainInside |= inside;
+    mainInside |= !main.empty() && main != host;
     std::error_code gone;
-    for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
-      if (task.path().filename() == std::to_string(pid)) continue;
-      const std::string worker = namespaceOf(task.path());
-      if (worker.empty()) continue;
-      ASSERT_EQ(worker, host);
-      workerSeenMeanwhile |= inside;
-    }
+    for (const auto& task : std::filesystem::directory_iterator(tasks, gone))
+      ASSERT_EQ(task.path().filename(), std::to_string(pid));
   }
   const CniOutcome outcome = process.wait();
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
   EXPECT_TRUE(mainInside);
-  EXPECT_TRUE(workerSeenMeanwhile);
 }
 
 }  // namespace

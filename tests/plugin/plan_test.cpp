@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/runtime.h"
-
 namespace fairlead::plugin {
 namespace {
 
@@ -15,7 +13,6 @@ class Noted : public Step {
   struct Behaviour {
     bool failApply = false;
     bool failUndo = false;
-    bool beside = false;
   };
   Noted(Log& log, std::string name, Behaviour behaviour)
       : log_(log), name_(std::move(name)), behaviour_(behaviour) {}
@@ -31,7 +28,6 @@ class Noted : public Step {
   }
   void verify(World&, std::vector<Drift>& drift) const override { drift.push_back({name_, "w", "f", "m"}); }
   void explain(std::vector<std::string>& lines) const override { lines.push_back(name_); }
-  bool beside() const override { return behaviour_.beside; }
 
  private:
   Log& log_;
@@ -86,31 +82,6 @@ TEST(Plan, UndoDoesNotStopAtAnError) {
   const Log errors = planOf(log, {{"a", {}}, {"b", {.failUndo = true}}, {"c", {}}}).undo(world);
   EXPECT_EQ(errors, (Log{"b stays"}));
   EXPECT_EQ(log, (Log{"undo c", "undo a"}));
-}
-
-TEST(Plan, AStepBesideIsWaitedForAndUndoneWithTheOthers) {
-  Log log;
-  World world(nullptr);
-  planOf(log, {{"beside", {.beside = true}}}).apply(world);
-  EXPECT_EQ(log, (Log{"apply beside"}));
-  log.clear();
-  Plan plan = planOf(log, {{"beside", {.beside = true}}, {"main", {.failApply = true}}});
-  EXPECT_THROW(plan.apply(world), CniError);
-  EXPECT_EQ(log, (Log{"apply beside", "undo beside"}));
-}
-
-TEST(Plan, FailureOfAStepBesideUndoesTheOthers) {
-  Log log;
-  World world(nullptr);
-  Plan plan = planOf(log, {{"a", {}}, {"beside", {.failApply = true, .beside = true}}, {"b", {}}});
-  try {
-    plan.apply(world);
-    FAIL() << "apply() must throw";
-  } catch (const CniError& error) {
-    EXPECT_EQ(error.msg(), "beside failed");
-  }
-  EXPECT_EQ(log, (Log{"apply a", "apply b", "undo b", "undo a"}));
-  EXPECT_EQ(runtime::numGoroutine(), 1);
 }
 
 TEST(Plan, VerifyAsksEveryStepAndExplainTouchesNone) {
