@@ -237,6 +237,9 @@ class Bridge : public Plugin {
     if (!previous) throw CniError::internal("Required prevResult missing");
     wiring.result = *previous;
     expect(wiring, previous->interfaces);
+    // Whose host end has another name was attached by the reference, which masquerades in ways of its own and
+    // does not look at them here either.
+    if (wiring.hostName != names::hostVeth(wiring.attachment)) wiring.conf.ipMasq = false;
     World world(&ns);
     throwIfDrifted(planOf(wiring).verify(world));
   }
@@ -321,6 +324,7 @@ class Bridge : public Plugin {
   static void expect(Wiring& wiring, const std::vector<Interface>& interfaces) {
     bool bridgeNamed = false;
     bool containerNamed = false;
+    const Interface* hostEnd = nullptr;
     for (const Interface& interface : interfaces) {
       const std::optional<Mac> mac = Mac::parse(interface.mac);
       // The container's first: its interface and the bridge may have the same name, each in its namespace.
@@ -337,9 +341,9 @@ class Bridge : public Plugin {
           throw CniError::internal("Interface " + interface.name + " should not be in sandbox");
         }
         wiring.bridgeMac = mac;
-      } else if (interface.sandbox.empty()) {
-        wiring.hostName = interface.name;
-        if (mac) wiring.hostMac = *mac;
+      } else if (interface.sandbox.empty() && (hostEnd == nullptr || interface.name == wiring.hostName)) {
+        // Plugins further down the list add links of their own to the host, as bandwidth does.
+        hostEnd = &interface;
       }
     }
     if (!bridgeNamed)
@@ -349,6 +353,9 @@ class Bridge : public Plugin {
           "Interface " + wiring.attachment.ifname + " is expected to be in a sandbox",
           "prevResult names no interface " + wiring.attachment.ifname + " in " + wiring.netnsPath);
     }
+    if (hostEnd == nullptr) return;
+    wiring.hostName = hostEnd->name;
+    if (const std::optional<Mac> mac = Mac::parse(hostEnd->mac)) wiring.hostMac = *mac;
   }
 };
 

@@ -170,6 +170,8 @@ TEST_F(SwitchOverTest, OursDeletesTheReferencesMasquerading) {
   const CniOutcome added = cni(by(kReference, call("ADD", masq, c1)));
   ASSERT_EQ(added.status, 0) << added.out;
   ASSERT_NE(shell("iptables-save -t nat").text.find("CNI-"), std::string::npos);
+  const CniOutcome checked = cni(call("CHECK", withResult(masq, added.json()), c1));
+  EXPECT_EQ(checked.status, 0) << checked.out;
   del(masq, c1, "c1", added.json());
   EXPECT_EQ(shell("iptables-save -t nat").text.find("CNI-"), std::string::npos);
   shell("ip link del br0; nft flush ruleset");

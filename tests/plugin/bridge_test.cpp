@@ -365,6 +365,19 @@ TEST_F(BridgeTest, CheckReportsDriftAndTheCommandThatMendsIt) {
   }
 }
 
+// CHECK gets the result of the whole list, in which a later plugin may have named links of its own.
+TEST_F(BridgeTest, CheckKnowsItsOwnHostEndAmongOthers) {
+  const std::string c1 = container("c1");
+  json result = add(conf(), c1);
+  json& interfaces = result.at("interfaces");
+  const json own = interfaces.at(1);
+  interfaces.push_back({{"name", "bwp0123456789ab"}, {"mac", "0a:00:00:00:00:01"}});
+  EXPECT_EQ(cni(call("CHECK", withResult(conf(), result), c1)).status, 0);
+  interfaces.at(1) = interfaces.at(3);  // ours last
+  interfaces.at(3) = own;
+  EXPECT_EQ(cni(call("CHECK", withResult(conf(), result), c1)).status, 0);
+}
+
 TEST_F(BridgeTest, CheckWithoutPrevResultIsRefused) {
   const std::string c1 = container("c1");
   add(conf(), c1);
