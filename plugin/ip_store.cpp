@@ -179,8 +179,9 @@ void IPStore::scan() {
     const bool worthReading = file->d_type == DT_REG || file->d_type == DT_UNKNOWN;
     if (!ip && !worthReading && isOurs(file->d_name)) obstacles_.emplace_back(file->d_name);
     if (!ip) continue;
-    // Opening a device could do things; whatever has an address's name reserves it all the same.
-    const auto content = worthReading ? readIfReadable(file->d_name) : std::nullopt;
+    // Opening a device could do things; whatever has an address's name reserves it all the same. Without the
+    // lock a content may be another by the time that it is asked for: it is read then, and only then.
+    const auto content = worthReading && lock_ ? readIfReadable(file->d_name) : std::nullopt;
     entries_.emplace_back(content ? IPIndex::keyOf(trimmed(*content)) : kUnknown, *ip);
   }
 }
@@ -244,7 +245,8 @@ std::vector<IP> IPStore::abandoned() const {
   const uint64_t key = IPIndex::keyOf("");
   std::vector<IP> found;
   for (const IPIndex::Entry& entry : entries_) {
-    if (entry.key() == key && isAbandoned(entry.ip())) found.push_back(entry.ip());
+    if ((entry.key() == key || entry.key() == kUnknown) && isAbandoned(entry.ip()))
+      found.push_back(entry.ip());
   }
   return found;
 }

@@ -72,20 +72,37 @@ std::optional<std::string> storeOf(const Call& call) {
   }
 }
 
-// leasedTo() are the addresses that host-local holds for an attachment.
-std::vector<std::string> leasedTo(const Record& record) {
-  std::vector<std::string> addresses;
-  try {
+// Leases are the addresses that host-local holds, by whom for. Each directory is read once.
+class Leases {
+ public:
+  // of() are an attachment's.
+  std::vector<std::string> of(const Record& record) {
     const auto directory = storeOf(record.call());
-    const auto store = directory ? IPStore::glance(*directory) : std::nullopt;
-    if (!store) return addresses;
-    for (const netns::IP& ip : store->find({record.attachment.containerId, record.attachment.ifname}).exact) {
-      addresses.push_back(ip.str());
-    }
-  } catch (const netns::Error&) {  // unreadable: not known
+    if (!directory) return {};
+    const auto [held, unknown] = directories_.try_emplace(*directory);
+    if (unknown) held->second = read(*directory);
+    const auto own = held->second.find({record.attachment.containerId, record.attachment.ifname});
+    return own == held->second.end() ? std::vector<std::string>() : own->second;
   }
-  return addresses;
-}
+
+ private:
+  using Holder = std::pair<std::string, std::string>;  // container id and ifname
+  using ByHolder = std::map<Holder, std::vector<std::string>>;
+
+  static ByHolder read(const std::string& directory) {
+    ByHolder held;
+    try {
+      const auto store = IPStore::glance(directory);
+      if (!store) return held;
+      for (const auto& [ip, owner] : store->reservations())
+        if (owner) held[{owner->containerId, owner->ifname}].push_back(ip.str());
+    } catch (const netns::Error&) {  // unreadable: not known
+    }
+    return held;
+  }
+
+  std::map<std::string, ByHolder> directories_;
+};
 
 }  // namespace
 
@@ -122,6 +139,7 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
     entry.createdAt = cached.createdAt;
     entry.cached = std::move(cached);
   }
+  Leases leases;
   for (const Record& record : records.list(network)) {  // knows better: it has the namespace's identity
     KnownAttachment& entry = known[record.attachment];
     entry.attachment = record.attachment;
@@ -132,7 +150,7 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
     entry.type = record.type;
     entry.hostInterface = record.hostInterface;
     entry.createdAt = record.createdAt;
-    if (entry.addresses.empty()) entry.addresses = leasedTo(record);
+    if (entry.addresses.empty()) entry.addresses = leases.of(record);
   }
   std::vector<KnownAttachment> list;
   list.reserve(known.size());

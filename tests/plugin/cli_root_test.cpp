@@ -205,18 +205,25 @@ TEST_F(CliRootTest, GcLeavesHoldersThatItDoesNotKnow) {
   EXPECT_EQ(fairlead("del", {"net", "--netns", "web"}).status, 0);
 }
 
+// What a runtime without a cache connects.
+class CliBesideRuntimeTest : public CliRootTest {
+ protected:
+  // call() is the runtime's, for the container "c1" in "web"; `prefix` is words in front of the plugin.
+  Output call(const std::string& verb, const std::string& prefix = "", const std::string& ifname = "eth0") {
+    const std::string conf = fairlead.dir.write("plugin.json", R"({"cniVersion": "1.1.0", "name": "net",
+        "type": "bridge", "bridge": "cbr0", "isGateway": true, "ipMasq": true,
+        "ipam": {"type": "host-local", "dataDir": ")" + fairlead.dir / "ipam" +
+                                                                   R"(",
+                 "ranges": [[{"subnet": "10.99.0.0/24"}]]}})");
+    return run(
+        {"sh", "-c", prefix + FAIRLEAD_CNI_DIR "/bridge <" + conf},
+        {"CNI_COMMAND=" + verb, "CNI_CONTAINERID=c1", "CNI_NETNS=/run/netns/web", "CNI_IFNAME=" + ifname,
+         std::string("CNI_PATH=") + FAIRLEAD_CNI_DIR, "FAIRLEAD_RUN_DIR=" + fairlead.dir / "run"});
+  }
+};
+
 // A thread that does not find back from the container's namespace must not go on.
-TEST_F(CliRootTest, AProcessThatCannotGoOnAnswersInCnisWords) {
-  const std::string conf = fairlead.dir.write("plugin.json", R"({"cniVersion": "1.1.0", "name": "net",
-      "type": "bridge", "bridge": "cbr0", "isGateway": true, "ipMasq": true,
-      "ipam": {"type": "host-local", "dataDir": ")" + fairlead.dir / "ipam" +
-                                                                 R"(",
-               "ranges": [[{"subnet": "10.99.0.0/24"}]]}})");
-  const auto call = [&](const std::string& verb, const std::string& prefix) {
-    return run({"sh", "-c", prefix + FAIRLEAD_CNI_DIR "/bridge <" + conf},
-               {"CNI_COMMAND=" + verb, "CNI_CONTAINERID=c1", "CNI_NETNS=/run/netns/web", "CNI_IFNAME=eth0",
-                std::string("CNI_PATH=") + FAIRLEAD_CNI_DIR, "FAIRLEAD_RUN_DIR=" + fairlead.dir / "run"});
-  };
+TEST_F(CliBesideRuntimeTest, AProcessThatCannotGoOnAnswersInCnisWords) {
   const Output add = call("ADD", "strace -o /dev/null -e inject=setns:error=ENOMEM:when=2 ");
   EXPECT_EQ(add.status, 2) << add.err;
   const Json answer = Json::parse(add.out);
@@ -226,8 +233,21 @@ TEST_F(CliRootTest, AProcessThatCannotGoOnAnswersInCnisWords) {
   EXPECT_EQ(answer.at("msg"), why);
   EXPECT_TRUE(has(add.err, why + "\n")) << add.err;
   EXPECT_EQ(reservations(), "net/10.99.0.2\n");
-  const Output del = call("DEL", "");
+  const Output del = call("DEL");
   EXPECT_EQ(del.status, 0) << del.out;
+}
+
+TEST_F(CliBesideRuntimeTest, LsReadsEachReservationOnce) {
+  for (const char* ifname : {"eth0", "eth1", "eth2"}) ASSERT_EQ(call("ADD", "", ifname).status, 0) << ifname;
+  const std::string trace = fairlead.dir / "trace";
+  const Output ls =
+      run({"strace", "-e", "trace=openat", "-o", trace, std::string(FAIRLEAD_CNI_DIR) + "/fairlead", "ls"},
+          {"FAIRLEAD_RUN_DIR=" + fairlead.dir / "run"});
+  for (const char* address : {"10.99.0.2", "10.99.0.3", "10.99.0.4"}) {
+    EXPECT_TRUE(has(ls.out, address)) << ls.out;
+    EXPECT_EQ(must({"grep", "-c", std::string("\"") + address + "\"", trace}), "1\n");
+  }
+  for (const char* ifname : {"eth0", "eth1", "eth2"}) EXPECT_EQ(call("DEL", "", ifname).status, 0) << ifname;
 }
 
 TEST_F(CliRootTest, ExplainPrintsCommandsAndDoesNothing) {
