@@ -1,6 +1,5 @@
 #include "plugin/commands.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -46,18 +45,21 @@ RuntimeConf fromNamespace(const Options& options) {
 // id, and a namespace that is gone has no number to make an id of. False when nothing is remembered. A
 // remembered path is only used while the attachment's own namespace is there: a DEL must not reach into a
 // later one of the same name.
-bool recall(RuntimeConf& conf, const std::vector<KnownAttachment>& known) {
-  const auto called = [&](const KnownAttachment& one) {
-    return one.attachment.ifname == conf.ifname && one.attachment.containerId == conf.containerId;
-  };
-  const auto there = [&](const KnownAttachment& one) {
-    const std::string& path = conf.containerId.empty() ? one.lastNetns : one.netns;
-    return one.attachment.ifname == conf.ifname && !conf.netns.empty() && path == conf.netns;
-  };
-  auto found = std::ranges::find_if(known, called);
-  if (found == known.end() && std::ranges::count_if(known, there) == 1)
-    found = std::ranges::find_if(known, there);
-  if (found == known.end()) return false;
+bool recall(RuntimeConf& conf, const std::string& network, const ResultCache& cache) {
+  const RecordStore records;
+  std::optional<KnownAttachment> found;
+  if (!conf.containerId.empty())
+    found = knownAttachment(records, cache, {network, conf.containerId, conf.ifname});
+  if (!found && !conf.netns.empty()) {
+    const auto elsewhere = [&](const KnownAttachment& one) {
+      const std::string& path = conf.containerId.empty() ? one.lastNetns : one.netns;
+      return one.attachment.ifname != conf.ifname || path != conf.netns;
+    };
+    std::vector<KnownAttachment> there = knownAttachments(records, cache, network);
+    std::erase_if(there, elsewhere);
+    if (there.size() == 1) found = std::move(there.front());
+  }
+  if (!found) return false;
   conf.containerId = found->attachment.containerId;
   if (conf.netns.empty()) conf.netns = found->netns;
   if (found->cached) {
@@ -91,9 +93,8 @@ void addCommand(const Options& options) {
   const ResultCache cache(options.cacheDir);
   const RuntimeConf conf = fromNamespace(options);
   // A second ADD is bound to fail, and rolling it back could take the first one down.
-  for (const KnownAttachment& known : knownAttachments(RecordStore(), cache, list.name)) {
-    const bool same = known.attachment == Attachment{list.name, conf.containerId, conf.ifname};
-    if (!same || !known.valid()) continue;
+  const auto known = knownAttachment(RecordStore(), cache, {list.name, conf.containerId, conf.ifname});
+  if (known && known->valid()) {
     throw CniError::internal(nameOf(conf) + " is on " + list.name + " already",
                              "fairlead del " + options.network + " --container-id " + conf.containerId +
                                  " --ifname " + conf.ifname + "  disconnects it");
@@ -112,7 +113,7 @@ void checkCommand(const Options& options) {
   const NetworkList list = NetworkList::load(options.network, options.netDir);
   const ResultCache cache(options.cacheDir);
   RuntimeConf conf = fromNamespace(options);
-  recall(conf, knownAttachments(RecordStore(), cache, list.name));
+  recall(conf, list.name, cache);
   ListRunner(list, options.cniPath, cache).check(conf);
   if (options.json) return;
   print(list.disableCheck ? "nothing checked: " + list.file + " says disableCheck"
@@ -135,7 +136,7 @@ void delCommand(const Options& options) {
     } catch (const netns::NetNSError&) {  // gone: the path has to do
     }
   }
-  const bool known = recall(conf, knownAttachments(RecordStore(), cache, list.name));
+  const bool known = recall(conf, list.name, cache);
   if (!known && conf.containerId.empty()) {
     if (!options.json) print("nothing to do: " + conf.netns + " is gone, and nothing is known of it");
     return;

@@ -104,6 +104,32 @@ class Leases {
   std::map<std::string, ByHolder> directories_;
 };
 
+void learn(KnownAttachment& entry, CachedAttachment cached) {
+  entry.attachment = cached.attachment;
+  entry.lastNetns = cached.netns;
+  if (alive(cached)) {
+    entry.state = State::Live;
+    entry.netns = cached.netns;
+  } else {
+    entry.state = cached.createdAt < bootedAt() ? State::OtherBoot : State::Gone;
+  }
+  entry.addresses = addressesOf(cached);
+  entry.createdAt = cached.createdAt;
+  entry.cached = std::move(cached);
+}
+
+// A record knows better than a cache: it has the namespace's identity.
+void learn(KnownAttachment& entry, const Record& record) {
+  entry.attachment = record.attachment;
+  const bool alive = record.alive();
+  entry.state = stateOf(record, alive);
+  entry.netns = alive ? record.netns : "";
+  entry.lastNetns = record.netns;
+  entry.type = record.type;
+  entry.hostInterface = record.hostInterface;
+  entry.createdAt = record.createdAt;
+}
+
 }  // namespace
 
 std::string_view stateWord(State state) {
@@ -127,35 +153,29 @@ std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const 
   std::map<Attachment, KnownAttachment> known;
   for (CachedAttachment& cached : cache.list(network)) {
     KnownAttachment& entry = known[cached.attachment];
-    entry.attachment = cached.attachment;
-    entry.lastNetns = cached.netns;
-    if (alive(cached)) {
-      entry.state = State::Live;
-      entry.netns = cached.netns;
-    } else {
-      entry.state = cached.createdAt < bootedAt() ? State::OtherBoot : State::Gone;
-    }
-    entry.addresses = addressesOf(cached);
-    entry.createdAt = cached.createdAt;
-    entry.cached = std::move(cached);
+    learn(entry, std::move(cached));
   }
   Leases leases;
-  for (const Record& record : records.list(network)) {  // knows better: it has the namespace's identity
+  for (const Record& record : records.list(network)) {
     KnownAttachment& entry = known[record.attachment];
-    entry.attachment = record.attachment;
-    const bool alive = record.alive();
-    entry.state = stateOf(record, alive);
-    entry.netns = alive ? record.netns : "";
-    entry.lastNetns = record.netns;
-    entry.type = record.type;
-    entry.hostInterface = record.hostInterface;
-    entry.createdAt = record.createdAt;
+    learn(entry, record);
     if (entry.addresses.empty()) entry.addresses = leases.of(record);
   }
   std::vector<KnownAttachment> list;
   list.reserve(known.size());
   for (auto& [attachment, entry] : known) list.push_back(std::move(entry));
   return list;
+}
+
+std::optional<KnownAttachment> knownAttachment(const RecordStore& records, const ResultCache& cache,
+                                               const Attachment& attachment) {
+  std::optional<KnownAttachment> known;
+  try {
+    if (auto cached = cache.find(attachment)) learn(known.emplace(), *std::move(cached));
+  } catch (const netns::Error&) {  // unreadable: nobody can tell what it was
+  }
+  if (const auto record = records.find(attachment)) learn(known ? *known : known.emplace(), *record);
+  return known;
 }
 
 std::vector<HeldAddress> heldAddresses(const NetworkList& list, std::vector<std::string>* strange) {

@@ -49,6 +49,11 @@ std::string_view stateWord(KnownAttachment::State state);
 std::vector<KnownAttachment> knownAttachments(const RecordStore& records, const ResultCache& cache,
                                               std::string_view network = {});
 
+// knownAttachment() is what is known of one, but for addresses that only host-local knows; nullopt when that
+// is nothing. It takes no longer when there are many others.
+std::optional<KnownAttachment> knownAttachment(const RecordStore& records, const ResultCache& cache,
+                                               const Attachment& attachment);
+
 // HeldAddress is a reservation of host-local's. The ifname of one of the old kind is empty.
 struct HeldAddress {
   Attachment holder;

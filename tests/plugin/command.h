@@ -101,9 +101,11 @@ class Cli {
   explicit Cli(std::string cniPath) : cniPath_(std::move(cniPath)) {
     for (const char* name : {"net.d", "bin"}) std::filesystem::create_directories(dir / name);
   }
-  // operator() runs `fairlead VERB ARGS...`, with the options that say where things are.
-  Output operator()(const std::string& verb, const std::vector<std::string>& args = {}) const {
-    std::vector<std::string> argv = {kBinary, verb};
+  // operator() runs `WRAPPER... fairlead VERB ARGS...`, with the options that say where things are.
+  Output operator()(const std::string& verb, const std::vector<std::string>& args = {},
+                    const std::vector<std::string>& wrapper = {}) const {
+    std::vector<std::string> argv = wrapper;
+    argv.insert(argv.end(), {kBinary, verb});
     argv.insert(argv.end(), args.begin(), args.end());
     if (verb != "ls" && verb != "version") argv.insert(argv.end(), {"--net-dir", dir / "net.d"});
     if (verb != "ls" && verb != "version" && verb != "doctor")
