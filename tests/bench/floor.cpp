@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -19,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,7 @@ namespace fairlead::bench {
 namespace {
 
 constexpr const char* kHostEnd = "floor";
+constexpr char kOperUp = 6;                // IF_OPER_UP of <linux/if.h>, which <net/if.h> does not go with
 constexpr uint32_t kGateway = 0x0a580001;  // 10.88.0.1
 constexpr uint32_t kAddress = 0x0a58fffe;  // 10.88.255.254
 
@@ -114,6 +117,21 @@ class Netlink {
     }
     if (error != 0) throw std::system_error(error, std::generic_category(), "netlink");
   }
+  // ask() sends one request and hands `use` what comes before its acknowledgement.
+  template <class Use>
+  void ask(Request& request, const Use& use) {
+    const std::span<const char> message = request.finish();
+    if (::send(fd_, message.data(), message.size(), 0) < 0) fail("netlink send");
+    for (bool answered = false; !answered;) {
+      receive([&](const nlmsghdr& header) {
+        if (header.nlmsg_type == NLMSG_ERROR) {
+          answered = true;
+        } else {
+          use(header);
+        }
+      });
+    }
+  }
   // awaitUnlisting() returns once the kernel has announced that the link is gone.
   void awaitUnlisting(unsigned index) {
     for (bool gone = false; !gone;) {
@@ -201,6 +219,54 @@ void configureInside() {
   netlink.send({&up, &add, &via});
 }
 
+// Link is what an attachment is waited and announced by.
+struct Link {
+  bool up = false;  // RFC 2863: a bridge forwards for it
+  std::array<char, 6> mac{};
+};
+
+Link find(Netlink& netlink, const std::string& name) {
+  Request request(RTM_GETLINK, 0, ifinfomsg{});
+  request.put(IFLA_IFNAME, name);
+  Link link;
+  netlink.ask(request, [&](const nlmsghdr& header) {
+    auto size = static_cast<int>(IFLA_PAYLOAD(&header));
+    for (const auto* at = IFLA_RTA(NLMSG_DATA(&header)); RTA_OK(at, size); at = RTA_NEXT(at, size)) {
+      if (at->rta_type == IFLA_OPERSTATE) link.up = *static_cast<const char*>(RTA_DATA(at)) == kOperUp;
+      if (at->rta_type == IFLA_ADDRESS && RTA_PAYLOAD(at) == link.mac.size())
+        std::memcpy(link.mac.data(), RTA_DATA(at), link.mac.size());
+    }
+  });
+  return link;
+}
+
+// awaitCarrier() asks until the carrier has been seen: since Linux 6.8 asking brings the link watcher
+// forward.
+Link awaitCarrier(Netlink& netlink, const std::string& name) {
+  constexpr int kTries = 10000;
+  for (int i = 0; i < kTries; ++i) {
+    if (const Link link = find(netlink, name); link.up) return link;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  throw std::runtime_error(name + " has got no carrier");
+}
+
+// announceInside() runs in the container's namespace. To who sets a link's MAC address, be it to what it is,
+// the kernel does an unsolicited ARP request for nothing.
+void announceInside() {
+  Netlink netlink;
+  const Link link = awaitCarrier(netlink, "eth0");
+  Request notify(RTM_NEWLINK, 0, ifinfomsg{});
+  notify.put(IFLA_IFNAME, "eth0").nest(IFLA_AF_SPEC, [](Request& families) {
+    families.nest(AF_INET, [](Request& family) {
+      family.nest(IFLA_INET_CONF, [](Request& parameters) { parameters.put(IPV4_DEVCONF_ARP_NOTIFY, 1U); });
+    });
+  });
+  Request announce(RTM_NEWLINK, 0, ifinfomsg{});
+  announce.put(IFLA_IFNAME, "eth0").put(IFLA_ADDRESS, link.mac.data(), link.mac.size());
+  netlink.send({&notify, &announce});
+}
+
 void deleteLink(Netlink& netlink, unsigned index) {
   ifinfomsg link{};
   link.ifi_index = static_cast<int>(index);
@@ -231,6 +297,9 @@ void attach(const NetworkNamespace& container, Netlink& netlink, unsigned bridge
   floor.pair.add(paired - began);
   floor.inside.add(done - paired);
   floor.add.add(done - began);
+  awaitCarrier(netlink, kHostEnd);
+  container.within(announceInside);
+  floor.reach.add(now() - done);
 }
 
 void detach(Netlink& netlink, Floor& floor, bool byChild) {

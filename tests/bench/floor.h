@@ -13,6 +13,7 @@ struct Floor {
   Samples pair;    // the veth pair: host end in the bridge and UP, peer in the container under its final name
   Samples inside;  // in the container's namespace: UP, address and default route, one sendmsg
   Samples add;     // both
+  Samples reach;   // then, until the container can be reached: carrier seen at both ends, address announced
   Samples unlisted;  // deleting the pair by a child process, until the kernel announces that it is gone
   Samples del;       // deleting the pair, until RTM_DELLINK returns (it waits for an RCU barrier)
 };

@@ -117,8 +117,9 @@ Table crowdTable(const Report& report, const Crowd& crowd) {
               {{"ADD"}}};
   for (size_t i = 0; i < report.subjects.size(); ++i) {
     Line& head = table.lines[0];
-    head.insert(head.end(), {nameOf(report, i) + ": ADD", "times the 1st", "CPU", "DEL",
-                             "the kernel's share there", "times the 1st", "ADD without it"});
+    head.insert(head.end(),
+                {nameOf(report, i) + ": ADD", "times the 1st", "CPU", "DEL", "the kernel's share there",
+                 "and until it can be reached", "times the 1st", "ADD without both"});
   }
   for (const CrowdRow& row : crowd) {
     Line line = {"the " + ordinal(row.ordinal)};
@@ -126,10 +127,11 @@ Table crowdTable(const Report& report, const Crowd& crowd) {
       const CrowdCell& cell = row.cells[i];
       const CrowdCell& first = crowd.front().cells[i];
       const double add = cell.add.median();
-      const double kernel = cell.floor.add.median();
+      const auto kernel = [](const CrowdCell& of) { return of.floor.add.median() + of.floor.reach.median(); };
       line.insert(line.end(), {millis(add), number(add / first.add.median(), 2), millis(cell.cpu.median()),
-                               millis(cell.del.median()), millis(kernel),
-                               number(kernel / first.floor.add.median(), 2), millis(add - kernel)});
+                               millis(cell.del.median()), millis(cell.floor.add.median()),
+                               millis(cell.floor.reach.median()), number(kernel(cell) / kernel(first), 2),
+                               millis(add - kernel(cell))});
     }
     table.lines.push_back(line);
   }
@@ -144,6 +146,7 @@ Table floorTable(const Floor& floor) {
   line("veth pair, in the bridge and in the container", floor.pair);
   line("in the container: up, address, route", floor.inside);
   line("both: the least an ADD costs", floor.add);
+  line("then: carrier seen at both ends, address announced", floor.reach);
   line("deleting, until the kernel announces it", floor.unlisted);
   line("deleting, until RTM_DELLINK returns", floor.del);
   return table;
@@ -218,11 +221,9 @@ nlohmann::ordered_json summary(const Samples& samples) {
 }
 
 nlohmann::ordered_json summary(const Floor& floor) {
-  return {{"pair", summary(floor.pair)},
-          {"inside", summary(floor.inside)},
-          {"add", summary(floor.add)},
-          {"unlisted", summary(floor.unlisted)},
-          {"del", summary(floor.del)}};
+  return {{"pair", summary(floor.pair)},         {"inside", summary(floor.inside)},
+          {"add", summary(floor.add)},           {"reach", summary(floor.reach)},
+          {"unlisted", summary(floor.unlisted)}, {"del", summary(floor.del)}};
 }
 
 }  // namespace
