@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "netns/libnl.h"
@@ -37,9 +38,11 @@ Request arpNotify(const std::string& ifname) {
 
 }  // namespace
 
-void announce(Socket& socket, const NetNS& ns, const std::string& ifname, const Mac& mac,
+bool announce(Socket& socket, const NetNS& ns, const std::string& ifname, const Mac& mac,
               std::span<const IP> addresses) {
   std::vector<Request> requests;
+  // First of all: who is asked for the link looks for its carrier.
+  requests.push_back(link::findRequest({.name = ifname}));
   if (std::ranges::any_of(addresses, [](const IP& ip) { return ip.isV4(); }))
     requests.push_back(arpNotify(ifname));
   if (std::ranges::any_of(addresses, [](const IP& ip) { return !ip.isV4(); })) {
@@ -47,7 +50,8 @@ void announce(Socket& socket, const NetNS& ns, const std::string& ifname, const 
     sysctl::set(ns, std::span(&notify, 1));
   }
   requests.push_back(link::set({.name = ifname}, {.mac = mac}));
-  socket.send(requests);
+  const std::optional<Link> found = link::parse(socket.send(requests).front());
+  return found && found->operState == Link::kOperUp;
 }
 
 }  // namespace fairlead::netns

@@ -14,9 +14,10 @@ namespace fairlead::netns {
 // advertisement with the override flag (IPv6, RFC 4861 section 7.2.6) for each address of the link `ifname`
 // in `ns`, where `socket` is; tentative ones are left out. `addresses` tells which families are worth it,
 // `mac` is the address that the link has. The link must be up, and its other end a bridge port that forwards
-// (link::waitUp), or the frames are lost without an error. The link keeps arp_notify and ndisc_notify
-// switched on. The calling goroutine must be locked to its thread.
-void announce(Socket& socket, const NetNS& ns, const std::string& ifname, const Mac& mac,
+// (link::waitUp), or the frames are lost without an error. False when the kernel had not seen the link's own
+// carrier, so that nothing was sent: to be repeated after link::waitUp. The link keeps arp_notify and
+// ndisc_notify switched on. The calling goroutine must be locked to its thread.
+bool announce(Socket& socket, const NetNS& ns, const std::string& ifname, const Mac& mac,
               std::span<const IP> addresses);
 
 }  // namespace fairlead::netns

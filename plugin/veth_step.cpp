@@ -186,11 +186,10 @@ class AwaitPort : public Step {
     if (!netns::link::setUp(world.host(), {.name = spec_.hostName}, kLimit))
       throw CniError::internal("bridge port in error state: down", spec_.hostName + " got no carrier");
     // Nothing is sent at the other end before its carrier has been seen, too.
+    if (announce(world)) return;
     if (!netns::link::waitUp(world.container(), {.name = spec_.ifname}, kLimit))
       throw CniError::internal("container link in error state: down", spec_.ifname + " got no carrier");
-    if (!spec_.addresses.empty()) {
-      netns::announce(world.container(), world.containerNS(), spec_.ifname, spec_.mac, spec_.addresses);
-    }
+    announce(world);
   }
 
   void undo(World&) override {}
@@ -205,6 +204,11 @@ class AwaitPort : public Step {
   }
 
  private:
+  bool announce(World& world) const {
+    return !spec_.addresses.empty() &&
+           netns::announce(world.container(), world.containerNS(), spec_.ifname, spec_.mac, spec_.addresses);
+  }
+
   PortUpStep spec_;
 };
 

@@ -74,9 +74,9 @@ TEST_F(AnnounceTest, AnotherContainerLearnsOfEveryAddress) {
   socket.send(addr::add({.name = "eth0", .index = index}, v6));
   const Mac mac = link::find(socket, {.name = "eth0"}).value().mac;
 
-  announce(socket, container, "eth0", mac, std::vector{v4.ip, v6.ip});
+  EXPECT_TRUE(announce(socket, container, "eth0", mac, std::vector{v4.ip, v6.ip}));
   EXPECT_TRUE(witness.seesArp(mac, v4.ip));
-  announce(socket, container, "eth0", mac, std::vector{v4.ip, v6.ip});
+  EXPECT_TRUE(announce(socket, container, "eth0", mac, std::vector{v4.ip, v6.ip}));
   EXPECT_TRUE(witness.seesAdvertisement(mac, v6.ip));
   EXPECT_EQ(link::find(socket, {.name = "eth0"}).value().mac, mac);
 }
@@ -94,9 +94,23 @@ TEST_F(AnnounceTest, StaleNeighbourEntryIsCorrected) {
   Socket socket = Socket::open(container);
   const Mac mac = link::find(socket, {.name = "eth0"}).value().mac;
   Witness witness(other);
-  announce(socket, container, "eth0", mac, std::vector{address.ip});
+  EXPECT_TRUE(announce(socket, container, "eth0", mac, std::vector{address.ip}));
   ASSERT_TRUE(witness.seesArp(mac, address.ip));
   EXPECT_EQ(lookIn(other, "ip -j neigh show 10.1.0.2").at(0).at("lladdr"), mac.str());
+}
+
+TEST_F(AnnounceTest, WithoutACarrierItHasToBeRepeated) {
+  const int bridge = addBridge("br0");
+  const NetNS container = NetNS::create();
+  const Prefix address = Prefix::parse("10.1.0.2/24").value();
+  addContainer(container, "veth2", bridge, address);
+  Socket socket = Socket::open(container);
+  const Mac mac = link::find(socket, {.name = "eth0"}).value().mac;
+  ASSERT_EQ(shell("ip link set veth2 down").status, 0);
+  EXPECT_FALSE(announce(socket, container, "eth0", mac, std::vector{address.ip}));
+  ASSERT_EQ(shell("ip link set veth2 up").status, 0);
+  ASSERT_TRUE(link::waitUp(socket, {.name = "eth0"}, std::chrono::seconds(2)));
+  EXPECT_TRUE(announce(socket, container, "eth0", mac, std::vector{address.ip}));
 }
 
 TEST_F(AnnounceTest, LinkThatIsNotThereIsAnError) {
