@@ -332,7 +332,8 @@ std::optional<Record> RecordStore::find(const Attachment& attachment) const {
   const Fd directory = ifAny(openNetwork(path), path);
   if (!directory) return std::nullopt;
   for (const std::string_view ending : {kComplete, kAdding}) {
-    if (auto record = load(directory, path, stemOf(attachment) + std::string(ending))) return record;
+    auto record = load(directory, path, stemOf(attachment) + std::string(ending));
+    if (record && record->attachment == attachment) return record;
   }
   return std::nullopt;
 }

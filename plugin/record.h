@@ -82,9 +82,9 @@ class RecordStore {
   std::optional<Pending> begin(const Record& record) const;
   // complete() turns the kept record of an ADD into that of an attachment. Throws netns::Error.
   void complete(const Attachment& attachment) const;
-  // find() and remove() are O(1). remove() returns false when there was none, or a directory that is not
-  // empty in its place. They and list() throw netns::Error when they could not look: what is not readable now
-  // may be a record.
+  // find() and remove() are O(1). find() takes a file that claims to be another attachment's for none.
+  // remove() returns false when there was none, or a directory that is not empty in its place. They and
+  // list() throw netns::Error when they could not look: what is not readable now may be a record.
   std::optional<Record> find(const Attachment& attachment) const;
   bool remove(const Attachment& attachment) const;
   // list() reads all records of a network, or of all networks when it is empty. Files that are no records, or

@@ -140,6 +140,17 @@ TEST_F(RecordStoreTest, StrangeFilesArePassedOverAndNamed) {
                                           "link.json"}));
 }
 
+// Whoever goes by it would disconnect that other one.
+TEST_F(RecordStoreTest, ARecordThatClaimsToBeAnothersIsNone) {
+  addRecord(record("c1"));
+  const fs::path own = file();
+  addRecord(record("c2"));
+  for (const auto& other : fs::directory_iterator(network()))
+    if (other.path() != own) fs::copy_file(own, other, fs::copy_options::overwrite_existing);
+  EXPECT_TRUE(store_.find(record("c1").attachment));
+  EXPECT_FALSE(store_.find(record("c2").attachment));
+}
+
 // ---- what is in a record's place ---------------------------------------------------------------
 
 struct Obstacle {
