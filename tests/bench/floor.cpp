@@ -96,8 +96,13 @@ class Netlink {
   Netlink(const Netlink&) = delete;
   Netlink& operator=(const Netlink&) = delete;
 
-  // send() sends several requests at once and waits for all their answers; throws the first error.
+  // send() sends several requests at once, waits for all their answers and hands `use` what comes besides;
+  // throws the first error.
   void send(std::initializer_list<Request*> requests) {
+    send(requests, [](const nlmsghdr&) {});
+  }
+  template <class Use>
+  void send(std::initializer_list<Request*> requests, const Use& use) {
     std::vector<char> all;
     for (Request* request : requests) {
       const std::span<const char> message = request->finish();
@@ -108,7 +113,7 @@ class Netlink {
     int error = 0;
     while (answers < requests.size()) {
       receive([&](const nlmsghdr& header) {
-        if (header.nlmsg_type != NLMSG_ERROR) return;
+        if (header.nlmsg_type != NLMSG_ERROR) return use(header);
         ++answers;
         nlmsgerr answer;
         std::memcpy(&answer, NLMSG_DATA(&header), sizeof answer);
@@ -116,21 +121,6 @@ class Netlink {
       });
     }
     if (error != 0) throw std::system_error(error, std::generic_category(), "netlink");
-  }
-  // ask() sends one request and hands `use` what comes before its acknowledgement.
-  template <class Use>
-  void ask(Request& request, const Use& use) {
-    const std::span<const char> message = request.finish();
-    if (::send(fd_, message.data(), message.size(), 0) < 0) fail("netlink send");
-    for (bool answered = false; !answered;) {
-      receive([&](const nlmsghdr& header) {
-        if (header.nlmsg_type == NLMSG_ERROR) {
-          answered = true;
-        } else {
-          use(header);
-        }
-      });
-    }
   }
   // awaitUnlisting() returns once the kernel has announced that the link is gone.
   void awaitUnlisting(unsigned index) {
@@ -229,7 +219,7 @@ Link find(Netlink& netlink, const std::string& name) {
   Request request(RTM_GETLINK, 0, ifinfomsg{});
   request.put(IFLA_IFNAME, name);
   Link link;
-  netlink.ask(request, [&](const nlmsghdr& header) {
+  netlink.send({&request}, [&](const nlmsghdr& header) {
     auto size = static_cast<int>(IFLA_PAYLOAD(&header));
     for (const auto* at = IFLA_RTA(NLMSG_DATA(&header)); RTA_OK(at, size); at = RTA_NEXT(at, size)) {
       if (at->rta_type == IFLA_OPERSTATE) link.up = *static_cast<const char*>(RTA_DATA(at)) == kOperUp;
