@@ -68,14 +68,15 @@ struct Sign {
   socklen_t size;
 };
 
-int signSocket() { return ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
+int signSocket() { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
 
 // keepUntilInstant() runs in the child. The sockets are in the lifeline's queue and stay there.
 void keepUntilInstant() {
   const int64_t instant = nextInstant();
   const Sign sign(instant);
-  // Mostly it is taken already. It stays open until the child ends.
-  static_cast<void>(::bind(signSocket(), sign.get(), sign.size));
+  // Taken already when two begin at a time. It stays open until the child ends.
+  if (const int listener = signSocket(); ::bind(listener, sign.get(), sign.size) == 0)
+    ::listen(listener, SOMAXCONN);
   sigset_t term;
   ::sigemptyset(&term);
   ::sigaddset(&term, SIGTERM);
@@ -126,6 +127,24 @@ bool give(int lifeline, int socket) {
   return ::sendmsg(lifeline, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
+// Others is what became of a socket that others should keep.
+enum class Others { KeepIt, KeepNothing, Refuse };
+
+// leaveWithOthers() gives `socket` to who keeps sockets until the next instant. Refuse: the name is somebody
+// else's (another user's, or out of our reach by a security module), or too many wait there.
+Others leaveWithOthers(int socket) {
+  const Fd line(signSocket());
+  const Sign sign(nextInstant());
+  if (::connect(line.get(), sign.get(), sign.size) != 0)
+    return errno == ECONNREFUSED ? Others::KeepNothing : Others::Refuse;
+  // Of when it began to listen (unix_listen).
+  ucred keeper{};
+  socklen_t size = sizeof keeper;
+  if (::getsockopt(line.get(), SOL_SOCKET, SO_PEERCRED, &keeper, &size) != 0 || keeper.uid != ::geteuid())
+    return Others::Refuse;
+  return give(line.get(), socket) ? Others::KeepIt : Others::Refuse;
+}
+
 }  // namespace
 
 Straggler::~Straggler() { reapEnded(); }
@@ -164,15 +183,17 @@ void Straggler::stop() {
 }
 
 void Straggler::keep(int socket) {
+  if (leaveWithOthers(socket) != Others::KeepIt) keepByChild(socket);
+}
+
+void Straggler::keepIfOthersDo(int socket) {
+  if (leaveWithOthers(socket) == Others::Refuse) keepByChild(socket);
+}
+
+void Straggler::keepByChild(int socket) {
   if (lifeline_ && give(lifeline_.get(), socket)) return;
   Lifeline lifeline = makeLifeline();
   if (lifeline.ours && give(lifeline.ours.get(), socket)) fork(std::move(lifeline), -1, {});
-}
-
-bool Straggler::keeping() {
-  const Fd probe(signSocket());
-  const Sign sign(nextInstant());
-  return ::connect(probe.get(), sign.get(), sign.size) == 0;
 }
 
 void Straggler::reapEnded() {

@@ -9,8 +9,8 @@
 // every transaction in the namespace needs, and every removal of a link (nf_tables_netdev_event, with RTNL
 // held). When many delete at a time there always is something to be destroyed, and each that closes its
 // socket stops all others for some 20 ms. So a child keeps the socket until the next common instant, half a
-// second after the one before: whoever has kept one until then closes it at that instant, all queue up for
-// the lock, and one flush does for all of them.
+// second after the one before, and whoever comes by until then leaves his own with it: all are closed at that
+// instant, and one flush does for all of them.
 //
 // What the caller's own caller could notice of it:
 // - It has closed all files that it inherited but the sockets it works with, so a pipe or a lock of ours is
@@ -21,8 +21,10 @@
 // - It blocks every signal: what is meant for us must not run our handlers in there. While it only keeps
 //   sockets, SIGTERM ends it, so that no shut-down waits for it. Killed, it closes them at once: nothing is
 //   lost but time.
-// - While it keeps sockets, it has some 150 KiB of memory for itself, and a name in the abstract namespace of
-//   unix sockets ("fairlead-" and a digit).
+// - While it keeps sockets, it has some 150 KiB of memory for itself, and listens under a name among the
+//   abstract unix sockets ("fairlead-" and a digit). It accepts nobody and reads nothing: what is left in the
+//   queue of a connection stays open until the listener has gone. Anybody can take such a name; a socket goes
+//   only to who listens as the caller's own user.
 #pragma once
 
 #include <sys/types.h>
@@ -51,13 +53,14 @@ class Straggler {
   // stop() kills the latest child and waits until it is gone: it has either sent by then, or never will.
   // There are no others after it: whatever was wrong would be wrong with them, too.
   void stop();
-  // keep() has the latest child, or a new one when that has ended, keep `socket` until the next common
-  // instant, so that closing it here does not wait. Where no child can be had, or the latest was just about
-  // to end, closing waits as ever.
+  // keep() has `socket`, which is not used any more, kept until the next common instant, so that closing it
+  // here does not wait: by whoever keeps some already in the calling thread's network namespace, else by the
+  // latest child, or by a new one when that has ended. Where no child can be had, or the keeper was just
+  // about to end, closing waits as ever.
   void keep(int socket);
-  // keeping() tells whether children of anybody's keep sockets in the calling thread's namespace: then
-  // closing one may wait, although one has deleted nothing oneself.
-  static bool keeping();
+  // keepIfOthersDo() is keep() where somebody keeps sockets, and nothing otherwise. For one by which nothing
+  // has been deleted: closing it waits only for what others have.
+  void keepIfOthersDo(int socket);
 
  private:
   // Lifeline is our end and a child's; the latter is the only file of ours that every child has.
@@ -65,6 +68,7 @@ class Straggler {
     Fd ours, theirs;
   };
   static Lifeline makeLifeline();
+  void keepByChild(int socket);
   // fork() makes a child that sends `bytes` on `socket`, if any, and then keeps what it has been given.
   bool fork(Lifeline lifeline, int socket, std::span<const char> bytes);
   void reapEnded();

@@ -258,7 +258,7 @@ class Bridge : public Plugin {
     }
     World world(nullptr, store.shareLock());
     collect(errors, [&] { collectLinks(world, call.name, valid); });
-    collect(errors, [&] { collectMasquerade(call.name, valid, [&] { return world.alone(); }); });
+    collect(errors, [&] { collectMasquerade(world, call.name, valid); });
     if (valid.empty()) collect(errors, [&] { collectBridge(world, conf.bridge); });
     // As in del(): what could not be removed keeps its address.
     if (errors.empty() && !conf.ipam.empty())

@@ -40,11 +40,6 @@ std::optional<Socket> openIf(const F& present) {
   return std::nullopt;
 }
 
-// easeClosing() is for a socket by which nothing has been deleted: closing it may wait for what others have.
-void easeClosing(const Socket& socket, netns::Straggler& straggler) {
-  if (netns::Straggler::keeping()) straggler.keep(socket.fd());
-}
-
 bool hasChain(Socket& socket, const std::string& chain) { return nft::hasChain(socket, kTable, chain); }
 
 // addBaseChain() adds the chain that all traffic passes, with its rules in place of any other.
@@ -131,7 +126,6 @@ class Masquerade : public Step {
 
   void verify(World& world, std::vector<Drift>& drift) const override {
     Socket socket = openNft();
-    easeClosing(socket, world.straggler());
     const bool skeleton = !nft::hasTable(socket, kTable);
     const std::string again = command(build(skeleton));
     for (const Prefix& address : addresses_) {
@@ -150,6 +144,7 @@ class Masquerade : public Step {
                        std::to_string(rules), again});
     }
     verifyBaseChain(socket, drift);
+    world.straggler().keepIfOthersDo(socket.fd());
   }
 
   void explain(std::vector<std::string>& lines) const override {
@@ -192,11 +187,11 @@ class Masquerade : public Step {
   void set(netns::Straggler& straggler) const {
     constexpr int kAttempts = 4;
     Socket socket = openNft();
-    easeClosing(socket, straggler);
     bool skeleton = false;
     for (int attempt = 1;; ++attempt) {
       try {
         build(skeleton).commit(socket);
+        straggler.keepIfOthersDo(socket.fd());
         return;
       } catch (const Error& error) {
         if (attempt == kAttempts) throw;
@@ -217,7 +212,7 @@ class Masquerade : public Step {
   void remove(netns::Straggler& straggler) const {
     std::optional<Socket> found = openIf([&](Socket& socket) {
       const bool there = hasChain(socket, chain_);
-      if (there || netns::Straggler::keeping()) straggler.keep(socket.fd());
+      if (!there) straggler.keepIfOthersDo(socket.fd());
       return there;
     });
     if (!found) return;
@@ -230,6 +225,7 @@ class Masquerade : public Step {
     // Without the elements the transaction would fail, and a failed one waits for a grace period.
     if (addresses_.empty()) keys = dumpSources(socket)[chain_];
     removeChain(socket, chain_, keys);
+    straggler.keep(socket.fd());
   }
 
   nft::Transaction build(bool skeleton, bool own = true) const {
@@ -270,8 +266,8 @@ std::unique_ptr<Step> masquerade(const Attachment& attachment, std::vector<Prefi
   return std::make_unique<Masquerade>(attachment, std::move(addresses));
 }
 
-std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
-                                           const std::function<bool()>& alone) {
+std::vector<std::string> collectMasquerade(World& world, std::string_view network,
+                                           const std::vector<Attachment>& valid) {
   std::optional<Socket> found = openIf([](Socket& socket) { return nft::hasTable(socket, kTable); });
   if (!found) return {};
   Socket& socket = *found;
@@ -293,7 +289,13 @@ std::vector<std::string> collectMasquerade(std::string_view network, const std::
       used = true;
     }
   }
-  if (!used && alone()) nft::Transaction(kTable).deleteTable().commit(socket);
+  const bool last = !used && world.alone();
+  if (last) nft::Transaction(kTable).deleteTable().commit(socket);
+  if (last || !removed.empty()) {
+    world.straggler().keep(socket.fd());
+  } else {
+    world.straggler().keepIfOthersDo(socket.fd());
+  }
   return removed;
 }
 

@@ -5,7 +5,6 @@
 // each attachment has a chain of its own, named by hash, with a rule per address.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,10 +21,10 @@ namespace fairlead::plugin {
 std::unique_ptr<Step> masquerade(const Attachment& attachment, std::vector<netns::Prefix> addresses);
 
 // collectMasquerade() removes what attachments of `network` that are not among `valid` have left, and the
-// table when nothing is in it and `alone` says that nobody is about to use it. Returns the chains that it
+// table when nothing is in it and nobody is about to use it (World::alone()). Returns the chains that it
 // removed.
-std::vector<std::string> collectMasquerade(std::string_view network, const std::vector<Attachment>& valid,
-                                           const std::function<bool()>& alone);
+std::vector<std::string> collectMasquerade(World& world, std::string_view network,
+                                           const std::vector<Attachment>& valid);
 
 // MasqueradeChain is what an attachment has in the table. `removal` is the nft command that takes it away.
 struct MasqueradeChain {

@@ -16,6 +16,7 @@
 
 #include "netns/route.h"
 #include "tests/netns/host.h"
+#include "tests/netns/keeper.h"
 
 namespace fairlead::netns {
 namespace {
@@ -167,16 +168,27 @@ void awaitEnd(pid_t child) {
   EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT | __WALL), 0);
 }
 
-// seesOneKeep() has a child keep something, and is true when it shows before it ends: it may have been made
-// just before the instant.
-bool seesOneKeep(Straggler& straggler, int fd) {
+// leftWithOthers() offers a pipe's end to who keeps sockets in the calling thread's namespace, and returns
+// the other end if it is taken.
+Fd leftWithOthers() {
+  Ends ends = makePipe();
+  Straggler straggler;
+  straggler.keepIfOthersDo(ends.writer.get());
+  EXPECT_EQ(straggler.lifeline(), -1);
+  ends.writer.reset();
+  return held(ends.reader) ? std::move(ends.reader) : Fd();
+}
+
+// seesOneKeep() has a child keep something, and leaves a pipe's end with it before it ends: it may have been
+// made just before the instant.
+Fd seesOneKeep(Straggler& straggler, int fd) {
   constexpr int kAttempts = 5;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     straggler.keep(fd);
     while (!ended(straggler, 1))
-      if (Straggler::keeping()) return true;
+      if (Fd left = leftWithOthers()) return left;
   }
-  return false;
+  return {};
 }
 
 TEST_F(StragglerTest, KeepsWhatItIsGivenWhileItSends) {
@@ -228,22 +240,73 @@ TEST_F(StragglerTest, EndsNotBeforeTheInstantThatIsTheSameForAll) {
   }
 }
 
-TEST_F(StragglerTest, OthersSeeThatSocketsAreKept) {
+TEST_F(StragglerTest, OthersLeaveTheirsWithIt) {
   const NetNS elsewhere = NetNS::create();
   const Ends ends = makePipe();
-  EXPECT_FALSE(Straggler::keeping());
+  EXPECT_FALSE(leftWithOthers());
   Straggler straggler;
-  EXPECT_TRUE(seesOneKeep(straggler, ends.writer.get()));
-  doInNetNS(elsewhere, [] { EXPECT_FALSE(Straggler::keeping()); });
-  ASSERT_TRUE(ended(straggler, -1));
-  EXPECT_FALSE(Straggler::keeping());
+  const Fd left = seesOneKeep(straggler, ends.writer.get());
+  EXPECT_TRUE(left);
+  doInNetNS(elsewhere, [] { EXPECT_FALSE(leftWithOthers()); });
+  awaitEnd(latestChild());
+  EXPECT_FALSE(held(left));
+  EXPECT_FALSE(leftWithOthers());
+}
+
+TEST_F(StragglerTest, LeavesItsOwnWithOthersAndNeedsNoChild) {
+  test::Keeper keeper;
+  Ends ends = makePipe();
+  Straggler straggler;
+  straggler.keep(ends.writer.get());
+  ends.writer.reset();
+  EXPECT_EQ(straggler.lifeline(), -1);
+  EXPECT_TRUE(held(ends.reader));
+  EXPECT_EQ(keeper.take().size(), 1);
+  EXPECT_FALSE(held(ends.reader));
+}
+
+TEST_F(StragglerTest, WhatIsLeftIsClosedWithTheListener) {
+  std::optional<test::Keeper> keeper(std::in_place);
+  const Fd left = leftWithOthers();
+  ASSERT_TRUE(left);
+  keeper.reset();
+  EXPECT_FALSE(held(left));
+}
+
+// A socket that is left open would be anybody's otherwise, for who takes the name.
+TEST_F(StragglerTest, NothingIsLeftWithAnotherUser) {
+  constexpr uid_t kNobody = 65534;
+  test::Keeper stranger(kNobody);
+  for (const auto keep : {&Straggler::keep, &Straggler::keepIfOthersDo}) {
+    Ends ends = makePipe();
+    Straggler straggler;
+    (straggler.*keep)(ends.writer.get());
+    ends.writer.reset();
+    EXPECT_EQ(stranger.take().size(), 0);
+    EXPECT_NE(straggler.lifeline(), -1);  // its own child does it
+    awaitEnd(latestChild());
+    EXPECT_FALSE(held(ends.reader));
+  }
+}
+
+TEST_F(StragglerTest, WhereThereIsNoRoomItsOwnChildKeeps) {
+  test::Keeper keeper(0, 0);
+  keeper.fill();
+  Ends ends = makePipe();
+  Straggler straggler;
+  straggler.keepIfOthersDo(ends.writer.get());
+  ends.writer.reset();
+  EXPECT_NE(straggler.lifeline(), -1);
+  EXPECT_EQ(keeper.take().size(), 0);
+  awaitEnd(latestChild());
+  EXPECT_FALSE(held(ends.reader));
 }
 
 TEST_F(StragglerTest, NothingIsSeenOfOneThatKeepsNothing) {
   const Busy busy;
   Straggler straggler;
   ASSERT_TRUE(straggler.send(busy.fd(), std::string("x")));
-  EXPECT_FALSE(Straggler::keeping());
+  EXPECT_FALSE(leftWithOthers());
   straggler.stop();
 }
 

@@ -3,15 +3,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <string>
 #include <vector>
 
+#include "tests/netns/keeper.h"
 #include "tests/plugin/bridge_host.h"
 
 namespace fairlead::plugin {
@@ -70,24 +69,7 @@ TEST_F(BridgeDelTest, LeavesOneProcessThatEndsByItself) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-// Kept says that others keep sockets here until the next instant, whichever that is.
-class Kept {
- public:
-  Kept() {
-    for (char digit = '0'; digit <= '9'; ++digit) {
-      netns::Fd& name = names_.emplace_back(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-      sockaddr_un address{.sun_family = AF_UNIX, .sun_path = "\0fairlead-"};
-      address.sun_path[10] = digit;
-      constexpr socklen_t kSize = offsetof(sockaddr_un, sun_path) + 11;
-      EXPECT_EQ(::bind(name.get(), reinterpret_cast<sockaddr*>(&address), kSize), 0);
-    }
-  }
-
- private:
-  std::vector<netns::Fd> names_;
-};
-
-TEST_F(BridgeDelTest, AnAddLeavesAProcessOnlyWhileOthersKeepSockets) {
+TEST_F(BridgeDelTest, AnAddLeavesNoProcessAndItsSocketWithWhoKeepsSome) {
   const std::string masq = conf({{"ipMasq", true}});
   const std::string c1 = container("c1");
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
@@ -97,11 +79,13 @@ TEST_F(BridgeDelTest, AnAddLeavesAProcessOnlyWhileOthersKeepSockets) {
   del(masq, c1, "c1", result);
   EXPECT_GT(::waitpid(-1, &status, 0), 0);
   {
-    const Kept kept;
+    netns::test::Keeper keeper;
     result = add(masq, c1);
-    EXPECT_GT(::waitpid(-1, &status, 0), 0);
-    EXPECT_EQ(status, 0);
     EXPECT_EQ(::waitpid(-1, &status, 0), -1);
+    EXPECT_EQ(keeper.take().size(), 1);
+    EXPECT_EQ(cni(call("CHECK", withResult(masq, result), c1)).status, 0);
+    EXPECT_EQ(::waitpid(-1, &status, 0), -1);
+    EXPECT_EQ(keeper.take().size(), 1);
   }
   del(masq, c1, "c1", result);
   EXPECT_GT(::waitpid(-1, &status, 0), 0);
