@@ -158,6 +158,12 @@ Command Bed::version() const {
       .path = directory_ + "/bridge", .env = {"CNI_COMMAND=VERSION"}, .input = R"({"cniVersion":"1.0.0"})"};
 }
 
+Command Bed::incomplete() const {
+  return {.path = directory_ + "/bridge",
+          .env = {"CNI_COMMAND=ADD", "CNI_CONTAINERID=c1", "CNI_IFNAME=eth0", "CNI_PATH=" + directory_},
+          .input = R"({"cniVersion":"1.0.0","name":"incomplete","type":"bridge"})"};
+}
+
 std::string Bed::build() const {
   const std::string about = run({.path = directory_ + "/bridge", .env = {kPath}}).err;
   const std::string line = about.substr(0, about.find('\n'));

@@ -39,6 +39,8 @@ class Bed {
   long memoryOfAdd(const Network& network);
   // VERSION of the bridge plugin: the cost of starting it.
   Command version() const;
+  // An ADD of it that has no CNI_NETNS: the cost of an error.
+  Command incomplete() const;
 
   const std::string& directory() const { return directory_; }
   const NetworkNamespace& host() const { return host_; }

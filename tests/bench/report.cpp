@@ -154,16 +154,16 @@ Table floorTable(const Floor& floor) {
 
 Table binaryTable(const Report& report) {
   Table table{"the binary",
-              {{"", "start (VERSION), microseconds", "over an empty program", "file, KiB",
+              {{"", "start (VERSION), microseconds", "over an empty program", "a refused ADD", "file, KiB",
                 "resident in an ADD, KiB"}}};
   const double empty = report.emptyProgram.median();
-  table.lines.push_back({"empty static C++ program", number(empty, 0), "", "", ""});
+  table.lines.push_back({"empty static C++ program", number(empty, 0), "", "", "", ""});
   for (size_t i = 0; i < report.subjects.size(); ++i) {
     const Subject& subject = report.subjects[i];
     const auto size = std::filesystem::file_size(subject.directory + "/bridge");
     table.lines.push_back({nameOf(report, i), number(subject.start.median(), 0),
-                           number(subject.start.median() - empty, 0), std::to_string(size / 1024),
-                           std::to_string(subject.memory)});
+                           number(subject.start.median() - empty, 0), number(subject.refusal.median(), 0),
+                           std::to_string(size / 1024), std::to_string(subject.memory)});
   }
   return table;
 }
@@ -247,7 +247,8 @@ std::string asJson(const Report& report, const Crowd& crowd) {
     subjects.push_back({{"directory", subject.directory},
                         {"build", subject.build},
                         {"memoryKiB", subject.memory},
-                        {"start", summary(subject.start)}});
+                        {"start", summary(subject.start)},
+                        {"refusal", summary(subject.refusal)}});
   }
   Json rows = Json::array();
   for (const Row& row : report.rows) {

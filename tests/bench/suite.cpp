@@ -99,6 +99,10 @@ void measureStarts(const Beds& beds, const Options& options, Report& report) {
       const Finished finished = run(beds[k]->version());
       if (!finished.ok()) throw std::runtime_error(beds[k]->directory() + ": VERSION failed");
       report.subjects[k].start.add(finished.wall);
+      const Finished refused = run(beds[k]->incomplete());
+      if (refused.ok() || refused.out.find("CNI_NETNS") == std::string::npos)
+        throw std::runtime_error(beds[k]->directory() + ": ADD without a namespace was not refused");
+      report.subjects[k].refusal.add(refused.wall);
     }
   }
 }

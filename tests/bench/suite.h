@@ -31,9 +31,10 @@ struct Row {
 // Subject is one directory of plugins.
 struct Subject {
   std::string directory;
-  std::string build;   // what the plugin says about itself
-  long memory = 0;     // KiB resident in an ADD with masquerading, at most
-  Samples start = {};  // spawn to exit of CNI_COMMAND=VERSION
+  std::string build;     // what the plugin says about itself
+  long memory = 0;       // KiB resident in an ADD with masquerading, at most
+  Samples start = {};    // spawn to exit of CNI_COMMAND=VERSION
+  Samples refusal = {};  // spawn to exit of an ADD that is refused
 };
 
 struct Report {
