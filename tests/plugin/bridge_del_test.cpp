@@ -69,7 +69,7 @@ TEST_F(BridgeDelTest, LeavesOneProcessThatEndsByItself) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
-TEST_F(BridgeDelTest, AnAddLeavesNoProcessAndItsSocketWithWhoKeepsSome) {
+TEST_F(BridgeDelTest, WhatRemovesNothingLeavesNoProcessAndItsSocketWithWhoKeepsSome) {
   const std::string masq = conf({{"ipMasq", true}});
   const std::string c1 = container("c1");
   ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
@@ -84,6 +84,9 @@ TEST_F(BridgeDelTest, AnAddLeavesNoProcessAndItsSocketWithWhoKeepsSome) {
     EXPECT_EQ(::waitpid(-1, &status, 0), -1);
     EXPECT_EQ(keeper.take().size(), 1);
     EXPECT_EQ(cni(call("CHECK", withResult(masq, result), c1)).status, 0);
+    EXPECT_EQ(::waitpid(-1, &status, 0), -1);
+    EXPECT_EQ(keeper.take().size(), 1);
+    EXPECT_EQ(gc(masq, {"c1"}).status, 0);
     EXPECT_EQ(::waitpid(-1, &status, 0), -1);
     EXPECT_EQ(keeper.take().size(), 1);
   }
