@@ -11,7 +11,6 @@
 #include <memory>
 
 #include "netns/error.h"
-#include "netns/fd.h"
 
 namespace fairlead::plugin {
 
@@ -62,6 +61,15 @@ void writeWhole(int fd, std::string_view text, const std::string& name) {
     if (wrote <= 0) throw Error(wrote < 0 ? errno : ENOSPC, "write " + name);
     text.remove_prefix(static_cast<size_t>(wrote));
   }
+}
+
+int giveName(const Fd& file, const Fd& directory, const std::string& name) {
+  if (::linkat(file.get(), "", directory.get(), name.c_str(), AT_EMPTY_PATH) == 0) return 0;
+  // Root of a user namespace may not link by descriptor (CAP_DAC_READ_SEARCH); the way through /proc needs no
+  // capability.
+  if (errno != ENOENT) return errno;
+  const std::string self = "/proc/self/fd/" + std::to_string(file.get());
+  return ::linkat(AT_FDCWD, self.c_str(), directory.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
 }
 
 std::vector<std::string> filesIn(const std::string& directory, const std::vector<std::string_view>& endings) {

@@ -1,4 +1,4 @@
-// Whole small files: configurations, cached results.
+// Whole small files: configurations, cached results, records.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "netns/fd.h"
 
 namespace fairlead::plugin {
 
@@ -21,6 +23,10 @@ void replaceFile(const std::string& path, std::string_view text);
 
 // writeWhole() writes all of `text` at the descriptor's position. Throws netns::Error "write NAME".
 void writeWhole(int fd, std::string_view text, const std::string& name);
+
+// giveName() links an unnamed file (O_TMPFILE) as `name` in `directory`: nobody sees it before it is
+// complete, and a crash leaves nothing of it. Returns 0 or the errno; EEXIST when the name is taken.
+int giveName(const netns::Fd& file, const netns::Fd& directory, const std::string& name);
 
 // filesIn() are the paths of a directory's entries whose names end in one of `endings`, sorted by name; none
 // when there is no such directory. Throws netns::Error when it cannot be read.

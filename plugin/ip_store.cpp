@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "netns/error.h"
+#include "plugin/file.h"
 
 namespace fairlead::plugin {
 namespace {
@@ -288,13 +289,8 @@ bool IPStore::place(const std::string& name, std::string_view content) {
     if (!draft_) return placeVisibly(name, content);
     writeAll(draft_, content, pathOf(name));
   }
-  int linked = ::linkat(draft_.get(), "", directory_.get(), name.c_str(), AT_EMPTY_PATH);
-  if (linked != 0 && errno == ENOENT) {
-    // Root of a user namespace may not link by descriptor; the way through /proc needs no capability.
-    const std::string self = "/proc/self/fd/" + std::to_string(draft_.get());
-    linked = ::linkat(AT_FDCWD, self.c_str(), directory_.get(), name.c_str(), AT_SYMLINK_FOLLOW);
-  }
-  if (linked != 0) return errno != EEXIST && placeVisibly(name, content);
+  const int error = giveName(draft_, directory_, name);
+  if (error != 0) return error != EEXIST && placeVisibly(name, content);
   draft_.reset();
   return true;
 }

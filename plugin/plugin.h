@@ -47,6 +47,6 @@ class Plugin {
 // findPlugin() returns the built-in plugin of that type, or null.
 const Plugin* findPlugin(std::string_view type);
 // plugins() lists the built-in ones.
-std::span<const Plugin* const> plugins();
+std::vector<const Plugin*> plugins();
 
 }  // namespace fairlead::plugin

@@ -80,10 +80,10 @@ Fd place(const Fd& directory, const std::string& name, std::string_view text) {
   if (!file) throw Error(errno, "create " + name);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) throw Error(errno, "flock " + name);
   writeWhole(file.get(), text, name);
-  const std::string self = "/proc/self/fd/" + std::to_string(file.get());
-  if (::linkat(AT_FDCWD, self.c_str(), directory.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0) return file;
-  if (errno != EEXIST) throw Error(errno, "link " + name);
-  return {};
+  const int error = giveName(file, directory, name);
+  if (error == EEXIST) return {};
+  if (error != 0) throw Error(error, "link " + name);
+  return file;
 }
 
 // removeEntry() takes a record away, or what has its name and can be none; a link, not what it leads to.

@@ -4,16 +4,22 @@
 
 namespace fairlead::plugin {
 
-std::span<const Plugin* const> plugins() {
-  static const std::array kPlugins = {
-      &bridgePlugin(), &loopbackPlugin(), &hostLocalPlugin(), &staticPlugin(), &chainPlugin(),
-  };
-  return kPlugins;
+namespace {
+
+// The most called first: each one that is asked for its type is a page of the binary to map.
+constexpr std::array kPlugins = {bridgePlugin, hostLocalPlugin, loopbackPlugin, staticPlugin, chainPlugin};
+
+}  // namespace
+
+std::vector<const Plugin*> plugins() {
+  std::vector<const Plugin*> all;
+  for (const auto plugin : kPlugins) all.push_back(&plugin());
+  return all;
 }
 
 const Plugin* findPlugin(std::string_view type) {
-  for (const Plugin* plugin : plugins())
-    if (plugin->type() == type) return plugin;
+  for (const auto plugin : kPlugins)
+    if (plugin().type() == type) return &plugin();
   return nullptr;
 }
 

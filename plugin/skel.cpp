@@ -152,6 +152,17 @@ void checkVersion(const Plugin& plugin, const Call& call) {
                  "config is " + quoted(call.version) + ", plugin supports [" + join(supported, " ") + "]");
 }
 
+// ownNetNS() is asked for once: a call is judged three times, and always in the host's namespace.
+netns::NetNS::Identity ownNetNS() {
+  static const netns::NetNS::Identity own = [] {
+    constexpr const char* kOwn = "/proc/thread-self/ns/net";
+    struct stat status;
+    if (::stat(kOwn, &status) != 0) throw CniError(Code::InvalidNetNS, "get plugin's netns failed", kOwn);
+    return netns::NetNS::Identity{.dev = status.st_dev, .ino = status.st_ino};
+  }();
+  return own;
+}
+
 // checkNetNS() looks before the plugin does anything. A path that cannot be looked at is the plugin's to
 // judge.
 void checkNetNS(const Environment& env) {
@@ -216,10 +227,7 @@ void refuseOwnNetNS(const Environment& env, const netns::NetNS::Identity& given)
   std::string lower = env.netnsOverride;
   std::ranges::transform(lower, lower.begin(), lowerCase);
   if (lower == "1" || lower == "true") return;
-  struct stat own;
-  if (::stat("/proc/thread-self/ns/net", &own) != 0)
-    throw CniError(Code::InvalidNetNS, "get plugin's netns failed", "/proc/thread-self/ns/net");
-  if (given.dev == own.st_dev && given.ino == own.st_ino)
+  if (given == ownNetNS())
     throw CniError(Code::InvalidNetNS, "plugin's netns and netns from CNI_NETNS should not be the same");
 }
 

@@ -63,8 +63,8 @@ TEST(Binary, DirectoryHoldsALinkForEachPlugin) {
 
 TEST(Binary, VersionNeedsOneThreadAndFewSystemCalls) {
   const test::TempDir dir;
-  const Output out =
-      test::run({"strace", "-f", "-o", dir / "trace", FAIRLEAD_CNI_DIR "/bridge"}, {"CNI_COMMAND=VERSION"});
+  const std::string bridge = FAIRLEAD_CNI_DIR "/bridge";
+  const Output out = test::run({"strace", "-f", "-o", dir / "trace", bridge}, {"CNI_COMMAND=VERSION"});
   ASSERT_EQ(out.status, 0) << out.err;
   const std::string trace = dir.read("trace");
   EXPECT_EQ(trace.find("clone"), std::string::npos) << trace;
