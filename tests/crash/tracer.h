@@ -49,7 +49,8 @@ struct Ending {
 };
 
 // run() returns when the program and everything that it started has ended, in kLimitSeconds at the latest.
-// Throws std::system_error when it cannot be started. The process must have one thread and no other children.
+// Who stays behind gets SIGTERM once there is nothing left to strike. Throws std::system_error when it cannot
+// be started. The process must have one thread and no other children.
 constexpr int kLimitSeconds = 40;
 Ending run(const Program& program, const Strike& strike = {});
 
