@@ -13,6 +13,7 @@ constexpr std::array kPlugins = {bridgePlugin, hostLocalPlugin, loopbackPlugin, 
 
 std::vector<const Plugin*> plugins() {
   std::vector<const Plugin*> all;
+  all.reserve(kPlugins.size());
   for (const auto plugin : kPlugins) all.push_back(&plugin());
   return all;
 }
