@@ -131,7 +131,8 @@ bool give(int lifeline, int socket) {
 enum class Others { KeepIt, KeepNothing, Refuse };
 
 // leaveWithOthers() gives `socket` to who keeps sockets until the next instant. Refuse: the name is somebody
-// else's (another user's, or out of our reach by a security module), or too many wait there.
+// else's (another user's, or out of our reach by a security module), too many wait there, or it has just
+// ended.
 Others leaveWithOthers(int socket) {
   const Fd line(signSocket());
   const Sign sign(nextInstant());

@@ -266,16 +266,14 @@ std::unique_ptr<Step> masquerade(const Attachment& attachment, std::vector<Prefi
   return std::make_unique<Masquerade>(attachment, std::move(addresses));
 }
 
-std::vector<std::string> collectMasquerade(World& world, std::string_view network,
-                                           const std::vector<Attachment>& valid) {
+void collectMasquerade(World& world, std::string_view network, const std::vector<Attachment>& valid) {
   std::optional<Socket> found = openIf([](Socket& socket) { return nft::hasTable(socket, kTable); });
-  if (!found) return {};
+  if (!found) return;
   Socket& socket = *found;
   std::vector<std::string> keep;
   keep.reserve(valid.size());
   for (const Attachment& attachment : valid) keep.push_back(names::chain(attachment));
   std::optional<Sources> sources;  // of the first that has to go, and of all
-  std::vector<std::string> removed;
   bool used = false;
   for (const std::string& chain : nft::listChains(socket, kTable)) {
     if (chain == kBaseChain) continue;
@@ -284,19 +282,17 @@ std::vector<std::string> collectMasquerade(World& world, std::string_view networ
     if (stale) {
       if (!sources) sources = dumpSources(socket);
       removeChain(socket, chain, (*sources)[chain]);
-      removed.push_back(chain);
     } else {
       used = true;
     }
   }
   const bool last = !used && world.alone();
   if (last) nft::Transaction(kTable).deleteTable().commit(socket);
-  if (last || !removed.empty()) {
+  if (sources || last) {
     world.straggler().keep(socket.fd());
   } else {
     world.straggler().keepIfOthersDo(socket.fd());
   }
-  return removed;
 }
 
 std::vector<MasqueradeChain> masqueradeChains() {

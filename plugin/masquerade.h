@@ -21,10 +21,8 @@ namespace fairlead::plugin {
 std::unique_ptr<Step> masquerade(const Attachment& attachment, std::vector<netns::Prefix> addresses);
 
 // collectMasquerade() removes what attachments of `network` that are not among `valid` have left, and the
-// table when nothing is in it and nobody is about to use it (World::alone()). Returns the chains that it
-// removed.
-std::vector<std::string> collectMasquerade(World& world, std::string_view network,
-                                           const std::vector<Attachment>& valid);
+// table when nothing is in it and nobody is about to use it (World::alone()).
+void collectMasquerade(World& world, std::string_view network, const std::vector<Attachment>& valid);
 
 // MasqueradeChain is what an attachment has in the table. `removal` is the nft command that takes it away.
 struct MasqueradeChain {

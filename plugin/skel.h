@@ -38,7 +38,7 @@ std::optional<Result> dispatch(const Plugin& plugin, const Call& call);
 
 // refuseOwnNetNS() throws CniError 8 when `given` is the host's own namespace, unless CNI_NETNS_OVERRIDE
 // allows that. The reference does so after it has acted, which has taken hosts offline (loopback's DEL sets
-// lo down). Must run in the host's namespace.
+// lo down). Must run in the host's namespace, which is asked for once in a process.
 void refuseOwnNetNS(const Environment& env, const netns::NetNS::Identity& given);
 
 // makeCall() checks the environment and the configuration for a verb and builds the Call. Throws CniError.

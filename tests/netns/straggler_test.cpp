@@ -174,9 +174,9 @@ Fd leftWithOthers() {
   Ends ends = makePipe();
   Straggler straggler;
   straggler.keepIfOthersDo(ends.writer.get());
-  EXPECT_EQ(straggler.lifeline(), -1);
   ends.writer.reset();
-  return held(ends.reader) ? std::move(ends.reader) : Fd();
+  // A child of its own has it when the other has ended just then.
+  return straggler.lifeline() == -1 && held(ends.reader) ? std::move(ends.reader) : Fd();
 }
 
 // seesOneKeep() has a child keep something, and leaves a pipe's end with it before it ends: it may have been
@@ -251,6 +251,15 @@ TEST_F(StragglerTest, OthersLeaveTheirsWithIt) {
   awaitEnd(latestChild());
   EXPECT_FALSE(held(left));
   EXPECT_FALSE(leftWithOthers());
+}
+
+TEST_F(StragglerTest, WhereNobodyKeepsNothingIsKept) {
+  Ends ends = makePipe();
+  Straggler straggler;
+  straggler.keepIfOthersDo(ends.writer.get());
+  ends.writer.reset();
+  EXPECT_EQ(straggler.lifeline(), -1);
+  EXPECT_FALSE(held(ends.reader));
 }
 
 TEST_F(StragglerTest, LeavesItsOwnWithOthersAndNeedsNoChild) {
